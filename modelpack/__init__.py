@@ -1,0 +1,1 @@
+"""The contract between the stages: labels, preprocessing, package, runtimes, metrics, errors. No torch."""
