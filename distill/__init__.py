@@ -1,0 +1,6 @@
+"""Distillation: datasets, networks, methods and the training loop. The only stage that trains; torch lives here."""
+
+import os
+
+# albumentations asks the network for its newest version on import, hubs do so on loading: never from here.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

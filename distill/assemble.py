@@ -1,0 +1,59 @@
+"""Put a trainer together from its settings: networks, methods, norms, seeds."""
+
+import logging
+
+import torch
+
+from distill.compute import Compute
+from distill.config import TrainConfig
+from distill.distributed import Processes
+from distill.networks import build_network
+from distill.networks.output import SegNetwork
+from distill.seeds import sample_seed
+from distill.step import TrainStep, build_methods
+from distill.sync_norm import synchronise_norms
+from distill.teacher import load_teacher
+from distill.trainer import Trainer
+from distill.weights import load_weights
+from modelpack.errors import SettingsError
+
+log = logging.getLogger(__name__)
+
+
+def assemble(config: TrainConfig, num_classes: int, compute: Compute, processes: Processes) -> Trainer:
+    """Networks and adapters initialised from `config.seed`, alike in every process and for every list of methods.
+
+    Raises SettingsError where the batch cannot be shared out, or a method asks for what a network does not have.
+    """
+    shares = processes.world_size * config.optim.accumulate
+    if config.optim.batch % shares:
+        raise SettingsError(
+            f"optim.batch ({config.optim.batch}) must be a multiple of processes x accumulate "
+            f"({processes.world_size} x {config.optim.accumulate} = {shares})."
+        )
+    torch.manual_seed(config.seed)
+    student = build_student(config, num_classes)
+    teacher = load_teacher(config.teacher, num_classes, compute) if config.teacher and config.methods else None
+    methods, weights = build_methods(config.methods, student, teacher)
+    step = TrainStep(student, teacher, methods, {"aux": config.optim.aux_weight, **weights}, compute)
+    if processes.world_size > 1 and config.compute.sync_norm:
+        synchronise_norms(step, compute.device.type)
+    trainer = Trainer(step, config.optim, compute, processes)
+    torch.manual_seed(sample_seed(config.seed, 0, processes.rank))  # dropout differs between processes
+    return trainer
+
+
+def build_student(config: TrainConfig, num_classes: int) -> SegNetwork:
+    """The student with the weights it starts from."""
+    network = build_network(
+        config.student.network,
+        num_classes,
+        weights=config.student.weights,
+        options=config.student.options,
+        normalisation=config.student.normalisation,
+    )
+    if config.student.init is not None:
+        load_weights(network, config.student.init)
+    millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    log.info("student %s: %.2f M parameters", config.student.network, millions)
+    return network

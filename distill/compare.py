@@ -1,0 +1,168 @@
+"""Train the same student under several lists of methods and seeds, and put the results into one fair table."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import NonNegativeInt, model_validator
+
+from distill.compare_report import render_markdown, render_picture
+from distill.comparison import Counts, difference, mean_and_deviation
+from distill.config import TrainConfig
+from distill.finish import PER_IMAGE_FILE
+from distill.run import TrainingRun
+from distill.train import train
+from modelpack.atomic import write_json, write_text
+from modelpack.environment import fingerprint
+from modelpack.errors import SettingsError
+from modelpack.recipe import merge
+from modelpack.settings import StrictModel, parse_settings
+
+log = logging.getLogger(__name__)
+
+TEACHER_FOLDER = "teacher"
+COMPARE_FOLDER = "compare"
+
+
+class CompareConfig(StrictModel):
+    """What is compared. Everything else of the recipe is the same for all variants."""
+
+    variants: dict[str, list[dict[str, Any]]] = {
+        "alone": [],
+        "kd": [{"name": "kd"}],
+        "afdcd": [{"name": "kd"}, {"name": "afdcd"}],
+    }
+    """Name -> list of methods, as in `methods:`."""
+    against: tuple[str, ...] = ("alone", "kd")
+    """Variants that every other one is compared with."""
+    seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
+
+    @model_validator(mode="after")
+    def _against_is_there(self) -> Self:
+        unknown = [name for name in self.against if name not in self.variants]
+        if unknown:
+            raise ValueError(f"against names {', '.join(unknown)}, which is no variant; there are {', '.join(self.variants)}")
+        if not self.seeds:
+            raise ValueError("seeds must name at least one seed")
+        return self
+
+
+def compare(values: Mapping[str, Any], compare_config: CompareConfig, source: str) -> Path:
+    """Train whatever is missing and write `compare.json`, `compare.md` and `compare.png`; returns their folder.
+
+    values: the training part of a recipe. Finished runs are kept, interrupted ones resumed.
+    """
+    base = parse_settings(TrainConfig, values, source)
+    folder = base.output / COMPARE_FOLDER
+    base = with_teacher(values, base, source)
+    for seed in compare_config.seeds:
+        for name, methods in compare_config.variants.items():
+            run = variant_folder(base.output, name, seed)
+            log.info("%s, seed %d", name, seed)
+            train(variant_config(base, methods, seed, source), run)
+    result = summarise(base, compare_config)
+    write_json(folder / "compare.json", result)
+    write_text(folder / "compare.md", render_markdown(result))
+    render_picture(result, folder / "compare.png")
+    return folder
+
+
+def teacher_config(values: Mapping[str, Any], config: TrainConfig, source: str) -> TrainConfig:
+    """The run that trains the recipe's teacher: plain task loss, with `teacher.train` laid upon the recipe."""
+    teacher = config.teacher
+    if teacher is None or teacher.train is None:
+        raise SettingsError(f"{source}: no `teacher.train` section says how to train a teacher, and none is given.")
+    student = {"network": teacher.network, "options": teacher.options, "normalisation": teacher.normalisation}
+    plain = {**values, "teacher": None, "methods": [], "student": student}
+    return parse_settings(TrainConfig, merge(plain, teacher.train), f"{source} (teacher.train)")
+
+
+def with_teacher(values: Mapping[str, Any], config: TrainConfig, source: str) -> TrainConfig:
+    """The same settings with a teacher checkpoint: the one given, or one trained now into `output/teacher`."""
+    if config.teacher is None or config.teacher.checkpoint is not None:
+        return config
+    folder = config.output / TEACHER_FOLDER
+    train(teacher_config(values, config, source), folder)
+    return config.model_copy(update={"teacher": config.teacher.model_copy(update={"checkpoint": folder})})
+
+
+def variant_folder(output: Path, name: str, seed: int) -> Path:
+    return output / COMPARE_FOLDER / f"{name}-seed{seed}"
+
+
+def variant_config(base: TrainConfig, methods: list[dict[str, Any]], seed: int, source: str) -> TrainConfig:
+    values = base.model_dump(mode="json") | {"methods": methods, "seed": seed}
+    return parse_settings(TrainConfig, values, f"{source} (compare)")
+
+
+def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any]:
+    """The table as plain data, from the finished run folders."""
+    runs = {
+        name: {seed: TrainingRun.open(variant_folder(base.output, name, seed)) for seed in compare_config.seeds}
+        for name in compare_config.variants
+    }
+    counts = {name: {seed: _counts(run) for seed, run in by_seed.items()} for name, by_seed in runs.items()}
+    zero = base.evaluation.absent == "zero"
+    rows = []
+    for name, by_seed in runs.items():
+        mious = [100 * run.result["report"]["miou"] for run in by_seed.values()]
+        mean, deviation = mean_and_deviation(mious)
+        differences = {
+            other: vars(difference(counts[name], counts[other], absent_as_zero=zero))
+            for other in compare_config.against
+            if other != name
+        }
+        rows.append(
+            {
+                "variant": name,
+                "methods": compare_config.variants[name],
+                "miou_percent": mious,
+                "mean": mean,
+                "deviation": deviation,
+                "difference": differences,
+                "iou_per_class": _mean_per_class(by_seed),
+            }
+        )
+    first = next(iter(next(iter(runs.values())).values()))
+    teacher = next((run.result["teacher"] for by_seed in runs.values() for run in by_seed.values() if run.result["teacher"]), None)
+    return {
+        "name": base.name,
+        "student": {"network": base.student.network, "parameters": first.result["parameters"]},
+        "teacher": teacher,
+        "seeds": list(compare_config.seeds),
+        "steps": base.optim.steps,
+        "batch": base.optim.batch,
+        "crop": list(base.augment.crop),
+        "selection": base.evaluation.select_on,
+        "report": {key: first.result["report"][key] for key in ("dataset", "split", "images", "image_size", "absent_classes")},
+        "precision": first.result["precision"],
+        "device": first.result["device"],
+        "rows": rows,
+        "environment": fingerprint(),
+    }
+
+
+def _counts(run: TrainingRun) -> Counts:
+    with np.load(run.folder / PER_IMAGE_FILE) as file:
+        counts: Counts = file["counts"].astype(np.int64)
+    return counts
+
+
+def _mean_per_class(runs: Mapping[int, TrainingRun]) -> dict[str, float | None]:
+    """Percent, mean over the seeds in which the class was there."""
+    per_seed = [run.result["report"]["iou_per_class"] for run in runs.values()]
+    means = {}
+    for name in per_seed[0]:
+        there = [values[name] for values in per_seed if values[name] is not None]
+        means[name] = 100 * float(np.mean(there)) if there else None
+    return means
+
+
+def read_comparison(folder: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((folder / "compare.json").read_text(encoding="utf-8"))
+    return values
+
+

@@ -1,0 +1,91 @@
+"""Render a comparison for people: a Markdown table and a picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from modelpack.atomic import write_with
+
+
+def render_markdown(result: Mapping[str, Any]) -> str:
+    """The table with all that it needs to be believed, then the gain per class."""
+    report, rows = result["report"], result["rows"]
+    others = list(dict.fromkeys(other for row in rows for other in row["difference"]))
+    size = report["image_size"] if isinstance(report["image_size"], str) else "x".join(map(str, report["image_size"]))
+    lines = [
+        f"# {result['name']}",
+        "",
+        f"mIoU in percent on {report['dataset']} {report['split']} ({report['images']} images, network input {size}); "
+        f"model selection on {result['selection']}. Student {result['student']['network']} "
+        f"({result['student']['parameters'] / 1e6:.2f} M parameters), {result['steps']} steps of {result['batch']}, "
+        f"seeds {', '.join(map(str, result['seeds']))}, {result['precision']} on {result['device']}.",
+        "",
+        "| variant | mIoU | " + " | ".join(f"difference to {other}" for other in others) + " | seeds |",
+        "|---|---|" + "---|" * len(others) + "---|",
+    ]
+    if result["teacher"]:
+        teacher = result["teacher"]
+        lines.append(f"| teacher ({teacher['network']}) | {100 * teacher['miou']:.2f} |" + " |" * (len(others) + 1))
+    for row in rows:
+        spread = "" if row["deviation"] is None else f" ± {row['deviation']:.2f}"
+        cells = [_difference(row["difference"].get(other)) for other in others]
+        seeds = " ".join(f"{value:.2f}" for value in row["miou_percent"])
+        lines.append(f"| {row['variant']} | {row['mean']:.2f}{spread} | {' | '.join(cells)} | {seeds} |")
+    lines += [
+        "",
+        "± is the standard deviation over seeds. Brackets: 95 % bootstrap interval over images and seeds, paired.",
+        "",
+        "| class | " + " | ".join(row["variant"] for row in rows) + " |",
+        "|---|" + "---|" * len(rows),
+    ]
+    for name in rows[0]["iou_per_class"]:
+        lines.append(f"| {name} | " + " | ".join(_cell(row["iou_per_class"][name]) for row in rows) + " |")
+    environment = result["environment"]
+    lines += ["", f"Commit {environment.get('commit', 'unknown')}, {environment.get('cpu_model', 'unknown CPU')}.", ""]
+    return "\n".join(lines)
+
+
+def render_picture(result: Mapping[str, Any], path: Path) -> None:
+    """Each seed as a dot, the mean as a line; beside it the gain per class over the first variant."""
+    rows: Sequence[Mapping[str, Any]] = result["rows"]
+    classes = list(rows[0]["iou_per_class"])
+    figure = Figure(figsize=(11, 0.6 + max(3.0, 0.32 * len(classes))), layout="constrained")
+    scores, gains = figure.subplots(1, 2, width_ratios=[1, 1.4])
+    for position, row in enumerate(rows):
+        scores.plot([position] * len(row["miou_percent"]), row["miou_percent"], "o", color=f"C{position}", alpha=0.6)
+        scores.hlines(row["mean"], position - 0.25, position + 0.25, color=f"C{position}", linewidth=2.5)
+        scores.annotate(f"{row['mean']:.1f}", (position + 0.28, row["mean"]), va="center", fontsize=9)
+    scores.set_xticks(range(len(rows)), [row["variant"] for row in rows])
+    scores.set_xlim(-0.6, len(rows) - 0.2)
+    scores.set_ylabel(f"mIoU, % ({result['report']['dataset']} {result['report']['split']})")
+    base, compared = rows[0], rows[1:]
+    height = 0.8 / max(len(compared), 1)
+    for offset, row in enumerate(compared):
+        differences = [_gain(row["iou_per_class"][name], base["iou_per_class"][name]) for name in classes]
+        places = [index + (offset - (len(compared) - 1) / 2) * height for index in range(len(classes))]
+        gains.barh(places, differences, height, color=f"C{offset + 1}", label=row["variant"])
+    gains.set_yticks(range(len(classes)), classes, fontsize=8)
+    gains.invert_yaxis()
+    gains.axvline(0, color="#444444", linewidth=0.8)
+    gains.set_xlabel(f"IoU gain over {base['variant']}, points")
+    if compared:
+        gains.legend(frameon=False, fontsize=8)
+    for axes in (scores, gains):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y" if axes is scores else "x", color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+    write_with(path, lambda temporary: figure.savefig(temporary, dpi=120, format="png"))
+
+
+def _difference(value: Mapping[str, float] | None) -> str:
+    return "" if value is None else f"{value['mean']:+.2f} [{value['low']:+.2f}, {value['high']:+.2f}]"
+
+
+def _cell(value: float | None) -> str:
+    return "absent" if value is None else f"{value:.1f}"
+
+
+def _gain(ours: float | None, base: float | None) -> float:
+    return 0.0 if ours is None or base is None else ours - base

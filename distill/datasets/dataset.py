@@ -1,0 +1,54 @@
+"""What every dataset is: a list of images with masks in one common form."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelpack.errors import DatasetError
+from modelpack.labels import LabelSet
+from modelpack.settings import StrictModel
+
+
+class DatasetSettings(StrictModel):
+    """Base of every dataset's settings. `name` is the key in the table `DATASETS`."""
+
+    name: str
+    root: Path | None = None
+    """Folder of the data as distributed. Generated datasets need none."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and its mask."""
+
+    name: str
+    image_hwc: NDArray[np.uint8]
+    """RGB, (H, W, 3)."""
+    mask_hw: NDArray[np.uint8]
+    """Class indices, (H, W); 255 = ignored."""
+
+
+class SegDataset(Protocol):
+    """One split. Reading the same index twice gives the same sample, from any process."""
+
+    labels: LabelSet
+    split: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class MissingSplitError(DatasetError):
+    """A dataset without this split: no mistake where nobody asked for it."""
+
+
+OpenDataset = Callable[[Any, str], SegDataset]
+"""(settings of its own class, split: train | val | test) -> dataset.
+
+Raises DatasetError for what cannot be opened, MissingSplitError for a split that is not there.
+"""

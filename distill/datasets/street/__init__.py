@@ -1,0 +1,1 @@
+"""Draws street scenes: a camera, a light, and everything that stands on a street. Lengths are metres."""

@@ -1,0 +1,103 @@
+"""Look at a dataset before anyone trains on it, say what is wrong and how to mend it."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from distill.datasets import open_dataset
+from distill.datasets.dataset import DatasetSettings, MissingSplitError, SegDataset
+from distill.datasets.files import FileDataset
+from distill.diagnosis.diagnosis import Diagnosis
+from distill.diagnosis.finding import Finding
+from distill.diagnosis.rules import SPLIT_RULES, class_only_evaluated, same_image_in_two_splits
+from distill.diagnosis.scan import Scan, scan
+from modelpack.errors import DatasetError
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+
+QUICK_FILES = 2000
+"""Samples per split that the check before training looks at."""
+QUICK_BYTES = 500_000_000
+"""Image files per split that it reads at most; large pictures take long to decode."""
+QUICK_GENERATED = 64
+"""Samples per split of a dataset that is drawn, not read."""
+
+_REPORT_EVERY_S = 5.0
+
+
+def examine(
+    settings: DatasetSettings, splits: Sequence[str] | None = None, *, quick: bool = False
+) -> Diagnosis:
+    """Look at every sample of `splits`; None takes train, val and test, of which val or test may be missing.
+
+    quick: an even selection of large splits (see `QUICK_FILES`); the diagnosis says how many were looked at.
+    """
+    scans: list[Scan] = []
+    findings: list[Finding] = []
+    for split in splits or SPLITS:
+        try:
+            dataset = open_dataset(settings, split)
+        except DatasetError as error:
+            may_miss = splits is None and split != "train" and isinstance(error, MissingSplitError)
+            findings.append(Finding("info" if may_miss else "error", split, str(error), ""))
+            continue
+        scans.append(scan(dataset, _chosen(dataset, quick), _reporter(dataset)))
+        findings += [finding for rule in SPLIT_RULES for finding in rule(scans[-1])]
+    for first, second in combinations(scans, 2):
+        findings += same_image_in_two_splits(first, second)
+        if first.split == "train":
+            findings += class_only_evaluated(first, second)
+    return Diagnosis(settings.name, scans, findings)
+
+
+def check_before_training(settings: DatasetSettings, splits: Sequence[str]) -> None:
+    """Raises DatasetError listing everything that `examine` calls an error; logs warnings."""
+    diagnosis = examine(settings, splits, quick=True)
+    for scanned in diagnosis.scans:
+        if scanned.looked_at < scanned.size:
+            logger.info("%s: looked at %d of %d samples", scanned.split, scanned.looked_at, scanned.size)
+    for finding in diagnosis.findings:
+        if finding.severity == "warning":
+            logger.warning("%s", finding)
+    if diagnosis.errors:
+        listed = " ".join(f"({number}) {finding}" for number, finding in enumerate(diagnosis.errors, 1))
+        raise DatasetError(
+            f"dataset {settings.name} cannot be trained on: {listed} "
+            "`afdcd distill doctor RECIPE` shows all of it."
+        )
+
+
+def _chosen(dataset: SegDataset, quick: bool) -> Sequence[int]:
+    """All samples, or evenly spread ones."""
+    size = len(dataset)
+    most = size
+    if quick and isinstance(dataset, FileDataset):
+        mean_bytes = max(
+            1.0, float(np.mean([_file_bytes(dataset, index) for index in range(0, size, 1 + size // 50)]))
+        )
+        most = max(1, min(size, QUICK_FILES, int(QUICK_BYTES / mean_bytes)))
+    elif quick:
+        most = min(size, QUICK_GENERATED)
+    return range(size) if most == size else np.linspace(0, size - 1, most).astype(int).tolist()
+
+
+def _file_bytes(dataset: FileDataset, index: int) -> int:
+    path = dataset.entries[index].image_path
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _reporter(dataset: SegDataset) -> Callable[[int], None]:
+    last = time.monotonic()
+
+    def report(done: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _REPORT_EVERY_S:
+            last = time.monotonic()
+            logger.info("%s: looked at %d samples", dataset.split, done)
+
+    return report

@@ -1,0 +1,78 @@
+"""What every network returns, and what every network is."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modelpack.errors import UnknownNameError
+from modelpack.preprocess import Normalisation
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """Static description of one named feature map."""
+
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class SegOutput:
+    """One forward pass. All maps are NCHW, at the network's own strides (nothing is upsampled)."""
+
+    logits: Tensor
+    """(N, num_classes, h, w)."""
+    aux_logits: Tensor | None
+    """(N, num_classes, h', w') of the auxiliary head, where the network has one."""
+    features: Mapping[str, Tensor]
+    """By name: `stage1` ... `stage4` (backbone) and `head` (just before the classifier)."""
+    padded_size: tuple[int, int]
+    """(H, W) of the input after the network padded it to a size it can take; equal to the input for most."""
+
+    def feature(self, name: str) -> Tensor:
+        if name not in self.features:
+            raise UnknownNameError("feature", name, list(self.features))
+        return self.features[name]
+
+    def full_logits(self, size: tuple[int, int]) -> Tensor:
+        """Logits at the size of the input, (N, num_classes, H, W)."""
+        return upsample(self.logits, self.padded_size, size)
+
+
+def upsample(logits: Tensor, padded_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Bilinear, `align_corners=True`, to the padded input's size; then the padding (bottom, right) is cut."""
+    full = F.interpolate(logits, size=padded_size, mode="bilinear", align_corners=True)
+    return full[..., : size[0], : size[1]]
+
+
+class SegNetwork(nn.Module):
+    """Base of all networks: a plain `nn.Module` whose forward takes normalised images.
+
+    Subclasses set the four attributes below before use.
+    """
+
+    num_classes: int
+    normalisation: Normalisation
+    """What pixels must be put through before `forward` (see `normalise`)."""
+    feature_info: dict[str, FeatureInfo]
+    """Name -> channels and stride of every entry of `SegOutput.features`."""
+    has_aux: bool
+    """Whether `aux_logits` is given in training mode."""
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> SegOutput:
+        """images: (N, 3, H, W) float, normalised, any H and W from 32 up."""
+
+
+def normalise(images_nhwc_u8: Tensor, normalisation: Normalisation) -> Tensor:
+    """uint8 RGB (N, H, W, 3) to float32 (N, 3, H, W) in channels_last memory, as `normalisation` says."""
+    images = images_nhwc_u8.permute(0, 3, 1, 2).float()
+    if normalisation.order == "bgr":
+        images = images.flip(1)
+    mean = torch.tensor(normalisation.mean, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(normalisation.std, device=images.device).view(1, 3, 1, 1)
+    return (images - mean) / std

@@ -1,0 +1,11 @@
+"""Learning rate by step: linear warm-up, then polynomial decay to zero."""
+
+
+def poly_lr(step: int, *, peak: float, steps: int, power: float, warmup_steps: int = 0) -> float:
+    """Learning rate of optimiser step `step`, counted from 0 (the published recipe: power 0.9, no warm-up).
+
+    During warm-up the rate rises linearly and reaches `peak * decay(warmup_steps)` exactly at its end.
+    """
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1) * peak * (1 - warmup_steps / steps) ** power
+    return float(peak * (1 - step / steps) ** power)

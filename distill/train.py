@@ -1,0 +1,182 @@
+"""Train one network, alone or with a teacher: the stage function and its loop.
+
+Teacher and student are trained by the same code: a teacher is a student without methods.
+"""
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from distill.assemble import assemble
+from distill.checkpoint import load_state, restore_rng, save_state
+from distill.compute import Compute
+from distill.config import TrainConfig
+from distill.datasets import open_dataset
+from distill.distributed import Processes
+from distill.doctor import check_before_training
+from distill.evaluate import Evaluation, evaluate
+from distill.finish import finish
+from distill.history import History, Row
+from distill.interrupt import Interrupt, TrainingInterruptedError
+from distill.loader import TrainLoader
+from distill.progress import StepProgress
+from distill.run import LABELS_FILE, RESULT_FILE, SETTINGS_FILE, STATE_FILE, TrainingRun
+from distill.same_run import refuse_other_settings
+from distill.teacher import measure_teacher
+from distill.weights import STUDENT_FILE, save_weights
+from modelpack.atomic import write_json
+
+log = logging.getLogger(__name__)
+
+
+def train(config: TrainConfig, folder: Path | None = None) -> TrainingRun:
+    """Train `config.student` and return the finished run; a folder that is finished is returned as it is.
+
+    Writes into `folder` (default `config.output / "train"`) and resumes what an interruption left there: on the CPU
+    the weights end the same, bit for bit. Raises TrainingInterruptedError after SIGINT or SIGTERM, GateError for a
+    teacher that knows nothing, DatasetError for data that `doctor` calls wrong, SettingsError for a folder that holds
+    another run.
+    """
+    folder = folder or config.output / "train"
+    refuse_other_settings(folder, config)
+    if (folder / RESULT_FILE).is_file():
+        log.info("%s is finished; nothing to do", folder)
+        return TrainingRun.open(folder)
+    compute = Compute.choose(config.compute)
+    processes = Processes.join(compute.device.type)
+    try:
+        Training(config, folder, compute.on_rank(processes.local_rank), processes).run()
+    finally:
+        processes.leave()
+    return TrainingRun.open(folder)
+
+
+@dataclass
+class Best:
+    """The step whose weights are kept so far."""
+
+    step: int = 0
+    miou: float = -1.0
+
+
+class Training:
+    """The loop: step, now and then evaluate, now and then save, stop when asked."""
+
+    def __init__(self, config: TrainConfig, folder: Path, compute: Compute, processes: Processes) -> None:
+        self.config, self.folder, self.compute, self.processes = config, folder, compute, processes
+        evaluation = config.evaluation
+        selection = evaluation.report_on if evaluation.select_on == "last" else evaluation.select_on
+        check_before_training(config.data, sorted({"train", selection, evaluation.report_on}))
+        self.training = open_dataset(config.data, "train")
+        self.selection = open_dataset(config.data, selection)
+        self.report = open_dataset(config.data, evaluation.report_on)
+        self.trainer = assemble(config, self.training.labels.num_classes, compute, processes)
+        self.done = 0
+        self.best = Best()
+        self.rows: list[Row] = []
+
+    def run(self) -> None:
+        """From wherever the folder stands to a finished run."""
+        self._resume_or_begin()
+        measure_teacher(self.config, self.folder, self.trainer.step.teacher, self.report, self.compute, self.processes)
+        config, trainer = self.config, self.trainer
+        loader = TrainLoader(
+            self.training,
+            config.augment,
+            mean_rgb=trainer.step.student.normalisation.mean_rgb,
+            batch=config.optim.batch,
+            seed=config.seed,
+            workers=config.compute.workers,
+            cache=config.compute.cache,
+            rank=self.processes.rank,
+            world_size=self.processes.world_size,
+        )
+        steps = config.optim.steps
+        title = f"{config.name}: {config.student.network}"
+        with (
+            Interrupt() as interrupt,
+            StepProgress(title, self.done, steps, is_shown=self.processes.is_main) as progress,
+            History(self.folder, self.rows, is_written=self.processes.is_main) as history,
+        ):
+            clock = time.perf_counter()
+            for batch in loader.batches(self.done, steps):
+                trainer.take_step(self.done, batch)
+                self.done += 1
+                if self.done % config.compute.log_every == 0 or self.done == steps:
+                    losses = trainer.weighted(trainer.mean_losses())
+                    progress.update(self.done, {"loss": sum(losses.values()), **losses})
+                if self.done % config.evaluation.every == 0 or self.done == steps:
+                    images_per_s = trainer.summed_steps * config.optim.batch / (time.perf_counter() - clock)
+                    self._evaluate(history, images_per_s)
+                    clock = time.perf_counter()
+                must_stop = self._must_stop(interrupt)
+                if must_stop or self.done % config.compute.save_every == 0 or self.done == steps:
+                    self._save(history)
+                if must_stop and self.done < steps:
+                    raise TrainingInterruptedError(
+                        f"stopped after step {self.done} of {steps}; the state is saved. "
+                        "The same command goes on from here."
+                    )
+            self.rows = history.rows
+        finish(self.config, self.folder, self.report, self.compute, self.processes, asdict(self.best), self.rows)
+
+    def _resume_or_begin(self) -> None:
+        path = self.folder / STATE_FILE
+        if path.is_file():
+            state = load_state(path)
+            self.trainer.restore(state["trainer"])
+            restore_rng(state["rng"])
+            self.done, self.best, self.rows = state["done"], Best(**state["best"]), state["rows"]
+            log.info("resuming %s after step %d", self.folder, self.done)
+        elif self.processes.is_main:
+            write_json(self.folder / LABELS_FILE, self.training.labels.model_dump(mode="json"))
+            write_json(self.folder / SETTINGS_FILE, self.config.model_dump(mode="json"))
+        self.processes.wait()
+
+    def _evaluate(self, history: History, images_per_s: float) -> None:
+        """Measure on the selection split, write the row, keep the weights if they are the best so far."""
+        evaluation = self.config.evaluation
+        measured = evaluate(
+            self.trainer.student,
+            self.selection,
+            self.compute,
+            size=evaluation.size,
+            batch=evaluation.batch,
+            max_images=evaluation.max_images,
+            processes=self.processes,
+        )
+        miou = measured.confusion.miou(evaluation.absent)
+        history.add(self._row(measured, images_per_s))
+        self.trainer.forget_losses()
+        log.info("step %d: mIoU %.2f on %s", self.done, 100 * miou, measured.split)
+        if evaluation.select_on == "last" or miou > self.best.miou:
+            self.best = Best(self.done, miou)
+            if self.processes.is_main:
+                save_weights(self.trainer.student, self.folder / STUDENT_FILE)
+
+    def _row(self, measured: Evaluation, images_per_s: float) -> Row:
+        confusion, names = measured.confusion, self.training.labels.names
+        raw = self.trainer.mean_losses()
+        return {
+            "step": self.done,
+            "miou": confusion.miou(self.config.evaluation.absent),
+            "pixel_accuracy": confusion.pixel_accuracy(),
+            **{f"iou/{name}": float(iou) for name, iou in zip(names, confusion.iou_per_class(), strict=True)},
+            **{f"loss/{name}": value for name, value in raw.items()},
+            **{f"weighted/{name}": value for name, value in self.trainer.weighted(raw).items()},
+            "lr": self.trainer.lr_at(self.done - 1),
+            "images_per_s": images_per_s,
+        }
+
+    def _must_stop(self, interrupt: Interrupt) -> bool:
+        """With several processes they agree, and only now and then: asking each other every step costs time."""
+        if self.processes.world_size > 1 and self.done % self.config.compute.log_every:
+            return False
+        return self.processes.any(interrupt.requested)
+
+    def _save(self, history: History) -> None:
+        if self.processes.is_main:
+            state = {"done": self.done, "best": asdict(self.best), "rows": history.rows, "trainer": self.trainer.state()}
+            save_state(self.folder / STATE_FILE, state)
+        self.processes.wait()

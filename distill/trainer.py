@@ -1,0 +1,156 @@
+"""What a training run holds between steps: networks, methods, optimiser, average; and one step of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from distill.compute import Compute
+from distill.config import OptimConfig
+from distill.distributed import Processes
+from distill.loader import Batch
+from distill.methods.method import StepContext
+from distill.networks.output import SegNetwork
+from distill.schedule import poly_lr
+from distill.step import StepLosses, TrainStep
+from modelpack.errors import SegError
+from modelpack.labels import IGNORE
+
+
+class DivergedError(SegError):
+    """A loss is no longer a number."""
+
+
+@dataclass
+class Trainer:
+    """One optimiser step at a time. Everything in `state()` is what an exact resume needs."""
+
+    step: TrainStep
+    config: OptimConfig
+    compute: Compute
+    processes: Processes = field(default_factory=Processes)
+
+    def __post_init__(self) -> None:
+        self.step.to(self.compute.device, memory_format=self.compute.memory_format)
+        self.objective: nn.Module = self.step
+        if self.processes.world_size > 1:
+            # Unused parameters are allowed: encoders may hold layers that a decoder does not read.
+            self.objective = DistributedDataParallel(self.step, broadcast_buffers=False, find_unused_parameters=True)
+        self.optimiser = build_optimiser(self.step, self.config, self.compute)
+        self.scaler = torch.amp.GradScaler(self.compute.device.type, enabled=self.compute.dtype == torch.float16)
+        self.average = (
+            AveragedModel(self.step.student, multi_avg_fn=get_ema_multi_avg_fn(self.config.ema), use_buffers=True)
+            if self.config.ema
+            else None
+        )
+        self._sums: dict[str, Tensor] = {}
+        self.summed_steps = 0
+        """Steps since `forget_losses`."""
+
+    @property
+    def student(self) -> SegNetwork:
+        """The network that is evaluated and saved: the average where there is one."""
+        return self.average.module if self.average is not None else self.step.student  # type: ignore[return-value]
+
+    def lr_at(self, step: int) -> float:
+        c = self.config
+        return poly_lr(step, peak=c.lr, steps=c.steps, power=c.power, warmup_steps=c.warmup_steps)
+
+    def take_step(self, number: int, batch: Batch) -> None:
+        """Forward, backward and update on this process's share of the batch of optimiser step `number`."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr_at(number)
+        self.step.train()
+        images = batch.images.to(self.compute.device, non_blocking=True)
+        target = batch.masks.to(self.compute.device, non_blocking=True)
+        parts = self.config.accumulate
+        valid_pixels = self._valid_pixels(target) / parts
+        share = len(images) // parts
+        for part in range(parts):
+            mine = slice(part * share, (part + 1) * share)
+            context = StepContext(number, batch.sample_seeds[mine])
+            losses: StepLosses = self.objective(images[mine], target[mine], valid_pixels, context)
+            self.scaler.scale(losses.total / parts).backward()
+            self._remember(losses.raw, parts)
+        self._clip()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.step.student)
+        self.summed_steps += 1
+
+    def mean_losses(self) -> dict[str, float]:
+        """Mean raw value of each term since the last `forget_losses`. Raises DivergedError for one that is no number."""
+        means = {name: float(value) / max(self.summed_steps, 1) for name, value in self._sums.items()}
+        broken = [name for name, value in means.items() if not abs(value) < float("inf")]
+        if broken:
+            raise DivergedError(
+                f"the loss {', '.join(broken)} is no longer a number. Lower optim.lr or the weight of that loss, "
+                "or clip all gradients (optim.clip=all)."
+            )
+        return means
+
+    def weighted(self, raw: Mapping[str, float]) -> dict[str, float]:
+        """The same terms as they enter the sum."""
+        return {name: self.step.weights.get(name, 1.0) * value for name, value in raw.items()}
+
+    def forget_losses(self) -> None:
+        self._sums, self.summed_steps = {}, 0
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "step": self.step.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+            "sums": self._sums,
+            "summed_steps": self.summed_steps,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.step.load_state_dict(state["step"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self._sums = {name: value.to(self.compute.device) for name, value in state["sums"].items()}
+        self.summed_steps = state["summed_steps"]
+
+    def _valid_pixels(self, target: Tensor) -> Tensor:
+        """What cross-entropy sums are divided by, per process: DDP then averages to the mean over the global batch."""
+        count = (target != IGNORE).sum().float()
+        if self.config.loss_mean == "global":
+            count = self.processes.sum(count) / self.processes.world_size
+        return count.clamp(min=1)
+
+    def _clip(self) -> None:
+        if self.config.clip == "none":
+            return
+        self.scaler.unscale_(self.optimiser)
+        covered = self.step.parameters() if self.config.clip == "all" else self.step.adapter_parameters()
+        nn.utils.clip_grad_norm_(covered, self.config.clip_norm)
+
+    def _remember(self, raw: Mapping[str, Tensor], parts: int) -> None:
+        for name, value in raw.items():
+            self._sums[name] = self._sums.get(name, 0) + value / parts
+
+
+def build_optimiser(step: nn.Module, config: OptimConfig, compute: Compute) -> torch.optim.Optimizer:
+    """SGD or AdamW over student and adapters, one learning rate for all (published)."""
+    trained = [parameter for parameter in step.parameters() if parameter.requires_grad]
+    if config.decay_norm_and_bias:
+        groups = [{"params": trained, "weight_decay": config.weight_decay}]
+    else:
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+

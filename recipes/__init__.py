@@ -1,0 +1,1 @@
+"""The recipes that ship: one YAML per published result or demo."""
