@@ -1,0 +1,145 @@
+"""From one finished training run to a verified model package, whole or not at all."""
+
+import logging
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distill.datasets import open_dataset
+from distill.datasets.dataset import DatasetSettings, SegDataset
+from distill.run import TrainingRun, load_student
+from export.config import ExportConfig
+from export.errors import ExportError
+from export.gate import Gate, rejected_dir
+from export.graph import DeployedGraph, tensor_specs
+from export.lineage import describe_lineage
+from export.model_card import render_model_card
+from export.onnx_export import export_onnx
+from export.other_sizes import check_other_sizes
+from export.reference import Reference, record_answers
+from export.targets import TARGETS
+from export.targets.target import Target
+from modelpack.environment import fingerprint
+from modelpack.package import ModelPackage, PackageWriter, new_package
+from modelpack.png import encode_png_rgb
+from modelpack.preprocess import Resizing
+from modelpack.tables import lookup
+
+log = logging.getLogger(__name__)
+
+Size = tuple[int, int] | None
+
+
+def export_model(config: ExportConfig) -> ModelPackage:
+    """Turn one finished training run into a verified model package.
+
+    Reads `config.run_dir`; creates `config.package_dir`, whole or not at all. Raises ParityError if an
+    artifact disagrees with the network it came from (reports in `<package_dir>.rejected`), ExportError for a
+    network that has no such graph, CheckpointError for a run that is missing or unfinished, PackageError
+    where one stands already.
+    """
+    targets = {name: lookup(TARGETS, "export target", name) for name in config.targets}
+    run = TrainingRun.open(config.run_dir)
+    network = load_student(run)
+    dataset = open_dataset(_data(config, run), config.parity.split)
+    size = _input_size(config, run, dataset)
+    config = config.model_copy(
+        update={"size": size or "dynamic", "name": config.name or _model_name(run.config.name)}
+    )
+    resizing = Resizing(height=size and size[0], width=size and size[1], filter=config.filter)
+    with (
+        new_package(config.package_dir, replace=config.replace) as package,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        graph = DeployedGraph(network, confidence=config.confidence, logits=config.logits)
+        log.info("exporting %s, size %s", run.config.student.network, config.size)
+        model = export_onnx(graph, size, run.labels, config.opset)
+        reference = Reference(network, config.device)
+        if size is None:
+            check_other_sizes(model, reference)
+        answers = record_answers(
+            reference,
+            dataset,
+            resizing,
+            Path(scratch),
+            count=min(len(dataset), config.parity.max_images or len(dataset)),
+            logit_images=config.parity.logit_images,
+            low_margin=config.parity.low_margin,
+        )
+        gate = Gate(config, run.config.data.name, dataset, resizing, answers, run.config.evaluation.absent)
+        for name, target in targets.items():
+            details = target.build(model, package.folder / target.file)
+            parity = gate.check(name, target, package.folder / target.file).parity
+            _add(package, name, target, {"opset": config.opset, **details, "rule": parity.rule.model_dump()})
+        gate.write_reports(package.folder / "reports", gate.passed)
+        _add_samples(package, reference, dataset, resizing, config.samples)
+        image, outputs = tensor_specs(graph.output_names, network.num_classes, size)
+        manifest = package.write_manifest(
+            name=config.name,
+            version=config.version,
+            labels=run.labels,
+            normalisation=network.normalisation,
+            resizing=resizing,
+            inputs=(image,),
+            outputs=outputs,
+            lineage=describe_lineage(run, _data(config, run), network, config),
+            claims=gate.claims(),
+        )
+        package.write_text("README.md", render_model_card(manifest))
+    shutil.rmtree(rejected_dir(config), ignore_errors=True)  # of an earlier try
+    return ModelPackage.open(config.package_dir)
+
+
+def _data(config: ExportConfig, run: TrainingRun) -> DatasetSettings:
+    """The run's dataset, where it lies now."""
+    data = run.config.data
+    return data if config.data_root is None else data.model_copy(update={"root": config.data_root})
+
+
+def _input_size(config: ExportConfig, run: TrainingRun, dataset: SegDataset) -> Size:
+    """(height, width) of the graph's input; None for any."""
+    if len(dataset) == 0:
+        raise ExportError(
+            f"{run.config.data.name} {dataset.split} has no images to check the export on. "
+            "Set export.parity.split."
+        )
+    if config.size == "dynamic":
+        return None
+    if config.size is not None:
+        return config.size
+    if run.config.evaluation.size is not None:
+        return run.config.evaluation.size
+    height, width = dataset[0].image_hwc.shape[:2]
+    return height, width
+
+
+def _add(package: PackageWriter, name: str, target: Target, details: dict[str, Any]) -> None:
+    packages = fingerprint()["packages"]
+    versions = {key: packages[key] for key in ("torch", "onnx", "onnxscript") if key in packages}
+    package.add_artifact(
+        name,
+        target.file,
+        kind=target.kind,
+        precision=target.precision,
+        details={**details, "versions": versions},
+    )
+
+
+def _add_samples(
+    package: PackageWriter, reference: Reference, dataset: SegDataset, resizing: Resizing, count: int
+) -> None:
+    """Images spread over the split, lossless and at their own size: a replay covers the resizing too."""
+    for index in sorted(set(np.linspace(0, len(dataset) - 1, count).astype(int).tolist())):
+        image_hwc = dataset[index].image_hwc
+        package.add_sample(
+            encode_png_rgb(image_hwc), ".png", reference.mask(resizing.resize_image(image_hwc))
+        )
+
+
+def _model_name(run_name: str) -> str:
+    """The run's name with what a model name may not hold replaced."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", run_name).strip("-._") or "model"

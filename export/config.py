@@ -1,0 +1,95 @@
+"""Settings of one export."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+
+from modelpack.settings import StrictModel
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(ge=32)]
+
+
+class ParityRule(StrictModel):
+    """What an artifact must hold against the reference. The defaults are those of `onnx-fp32`."""
+
+    min_agreement: Fraction = 0.999
+    """Smallest share of pixels whose class is the reference's."""
+    min_agreement_confident: Fraction = 0.9999
+    """The same outside low-margin pixels, where rounding may decide."""
+    max_miou_difference_points: NonNegativeFloat = 0.1
+    """Largest difference of dataset mIoU to the reference, up or down, in points (0-100)."""
+    max_logit_error: NonNegativeFloat = 1e-3
+    """Largest difference of a logit, as a share of the reference's largest absolute logit."""
+
+    def overridden_by(self, other: "ParityRule") -> "ParityRule":
+        """The same rule with the fields that were written down in `other`."""
+        said = other.model_fields_set & ParityRule.model_fields.keys()
+        return self.model_copy(update={key: getattr(other, key) for key in said})
+
+
+class ParityConfig(ParityRule):
+    """The accuracy gate.
+
+    Rules written here hold for every target, those in `rules` for one; both win over the target's own.
+    """
+
+    split: Literal["train", "val", "test"] = "val"
+    max_images: PositiveInt | None = None
+    """Only the first images of the split. None: all."""
+    logit_images: PositiveInt = 16
+    """Images, spread over the split, on which logits are compared too."""
+    low_margin: NonNegativeFloat = 0.1
+    """A pixel is low-margin where the reference's two largest logits are no further apart than this."""
+    worst_images: NonNegativeInt = 4
+    """How many of the images with the lowest agreement are kept as pictures."""
+    rules: dict[str, ParityRule] = Field(default={})
+    """Target name -> rule."""
+
+    def rule_for(self, target: str, default: ParityRule) -> ParityRule:
+        return default.overridden_by(self).overridden_by(self.rules.get(target, ParityRule()))
+
+
+class ExportConfig(StrictModel):
+    """One training run to one package."""
+
+    run_dir: Path
+    """Folder of the finished training run."""
+    data_root: Path | None = None
+    """Where the run's dataset lies now. None: where it was when the run was trained."""
+    package_dir: Path
+    """The package that is made. Its reports go to `<package_dir>.rejected` when the gate refuses."""
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Model name, as the service shows it. None: the run's name."""
+    version: str = "1"
+    replace: bool = False
+    """Whether a package that stands at `package_dir` may be replaced."""
+    targets: tuple[str, ...] = ("onnx-fp32",)
+    """Names of `TARGETS`, checked in this order; the first is what consumers load by default."""
+    size: tuple[Side, Side] | Literal["dynamic"] | None = None
+    """(height, width) of the graph's input. None: the run's evaluation size, or that of its first image."""
+    filter: Literal["bilinear", "area"] = "bilinear"
+    """How images are brought to a fixed size."""
+    confidence: bool = False
+    """Also give the probability of the chosen class."""
+    logits: bool = False
+    """Also give the logits at the image's size (4 bytes per pixel and class)."""
+    opset: Annotated[int, Field(ge=18, le=22)] = 18
+    """ONNX operator set; 18 is what the exporter writes, higher ones are converted from it."""
+    samples: Annotated[int, Field(ge=1, le=16)] = 3
+    """Real images that go into the package with the reference's masks."""
+    parity: ParityConfig = ParityConfig()
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where reference and artifacts run while they are compared."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.targets or len(set(self.targets)) != len(self.targets):
+            raise ValueError(f"targets must name at least one target, each once; got {list(self.targets)}")
+        for target in self.parity.rules:
+            if target not in self.targets:
+                raise ValueError(
+                    f"parity.rules names {target!r}, which is not among targets {list(self.targets)}"
+                )
+        return self
