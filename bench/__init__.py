@@ -1,0 +1,1 @@
+"""Latency, throughput, memory and size of model packages, measured so that they can be believed. No torch."""
