@@ -1,0 +1,95 @@
+"""`afdcd serve start PACKAGE` and `afdcd serve check PACKAGE`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
+
+import typer
+
+from modelpack.command import AsJson, Overrides, finish, new_app, run, show
+from modelpack.recipe import apply_override, read_recipe, section
+from modelpack.settings import parse_settings
+from serve.logs import logging_in_background
+from serve.model import load_model
+from serve.server import run_server
+from serve.settings import ServeSettings
+
+PACKAGE_FOLDER = "package"
+"""Where the chain puts the package, inside the `output` of a recipe."""
+
+app = new_app("serve", "Answer images with masks over HTTP.")
+
+Package = Annotated[
+    Path, typer.Argument(help="Folder of a model package, or the recipe (.yaml) that made one.")
+]
+
+
+@app.command()
+def start(
+    package: Package,
+    overrides: Overrides = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port (8000); 0 takes any free one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a package until SIGTERM; prints the URL when its samples were replayed."""
+    options = {"host": host, "port": port}
+    settings = read_settings(
+        package, overrides or (), {key: value for key, value in options.items() if value is not None}
+    )
+
+    def on_ready(url: str) -> None:
+        show(f"ready: {url}   (documentation: {url}/docs)")
+        show(f"try:   curl -F image=@photo.jpg '{url}/v1/segment?format=overlay' -o overlay.jpg")
+        finish({"url": url}, as_json)
+
+    with logging_in_background(settings.log_format):
+        run_server(settings, on_ready)
+
+
+@app.command()
+def check(package: Package, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Open a package, verify its checksums and replay its samples, without serving it."""
+    settings = read_settings(package, overrides or (), {})
+    begun = perf_counter()
+    model, replay = load_model(settings)
+    model.runtime.close()
+    total_s = perf_counter() - begun
+    show(
+        f"{model.title} {model.artifact.name} on {model.runtime.provider}: {replay}; ready in {total_s:.2f} s"
+    )
+    finish(
+        {
+            "model": model.title,
+            "artifact": model.artifact.name,
+            "provider": model.runtime.provider,
+            "agreements": replay.agreements,
+            "infer_ms": replay.infer_ms,
+            "ready_s": total_s,
+        },
+        as_json,
+    )
+
+
+def read_settings(package: Path, overrides: Sequence[str], options: dict[str, Any]) -> ServeSettings:
+    """Defaults, then a recipe's `serve:` section, then overrides, then the options of the command line."""
+    values: dict[str, Any] = {"package": package}
+    if package.suffix in (".yaml", ".yml"):
+        recipe = read_recipe(package)
+        folder = (
+            section(recipe, "export").get("package_dir") or Path(recipe.get("output", ".")) / PACKAGE_FOLDER
+        )
+        values = {"package": folder, **section(recipe, "serve")}
+    for override in overrides:
+        apply_override(values, override)
+    return parse_settings(ServeSettings, {**values, **options}, "serve")
+
+
+def main() -> None:
+    sys.exit(run(app, sys.argv[1:], "afdcd serve"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""The mask's colours over the image: a picture to look at, hence JPEG."""
+
+import numpy as np
+import simplejpeg
+
+from serve.formats.answer import Answer, Format
+
+OPACITY = 0.5
+QUALITY = 90
+
+
+def encode_overlay(answer: Answer) -> bytes:
+    mixed_hwc = answer.labels.overlay(answer.image_hwc, answer.mask_hw, OPACITY)
+    encoded: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(mixed_hwc), quality=QUALITY, colorsubsampling="444"
+    )
+    return encoded
+
+
+OVERLAY = Format("image/jpeg", "The mask's colours half over the image, JPEG.", encode_overlay)

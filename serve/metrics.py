@@ -1,0 +1,61 @@
+"""What the service counts, in Prometheus' text format. One registry per application."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from serve.timing import Timings
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the histograms' buckets: from a small graph on a GPU to the default deadline."""
+
+
+class Metrics:
+    """All metrics of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "afdcd_requests_total",
+            "Requests by route and status.",
+            ("route", "status"),
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "afdcd_request_seconds",
+            "From the request's header to the end of its answer.",
+            ("route",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._stage_seconds = Histogram(
+            "afdcd_stage_seconds",
+            "Time in each stage of an answered image.",
+            ("stage",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "afdcd_problems_total",
+            "Requests answered with a problem, by error.",
+            ("error",),
+            registry=self.registry,
+        )
+        self.waiting = Gauge(
+            "afdcd_queue_depth", "Requests that wait for their turn.", registry=self.registry
+        )
+        self.active = Gauge(
+            "afdcd_active_requests", "Requests that are being worked on.", registry=self.registry
+        )
+        self.ready = Gauge("afdcd_ready", "1 while the service is ready, else 0.", registry=self.registry)
+
+    def count_request(self, route: str, status: int, seconds: float, error: str) -> None:
+        self._requests.labels(route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+        if error:
+            self._refusals.labels(error).inc()
+
+    def observe_stages(self, timings: Timings) -> None:
+        for stage, duration_ms in timings.stages_ms.items():
+            self._stage_seconds.labels(stage).observe(duration_ms / 1000)
+
+    def render(self) -> bytes:
+        return generate_latest(self.registry)

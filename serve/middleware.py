@@ -1,0 +1,79 @@
+"""Around every request: its id, one log line, and its place in the metrics."""
+
+import logging
+import re
+from time import perf_counter
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve.metrics import Metrics
+from serve.problems import unexpected
+
+logger = logging.getLogger("serve.requests")
+
+_VALID_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+
+class RequestContext:
+    """Plain ASGI: sets `request.state.request_id` and `.error`, adds `X-Request-Id`, counts, logs.
+
+    The outer edge of the application: an exception that no handler knows becomes a 500 problem here.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, logs_requests: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._logs_requests = logs_requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = perf_counter()
+        request_id = _request_id(scope)
+        state = scope.setdefault("state", {})
+        state.update(request_id=request_id, error="")
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            if status:
+                raise
+            await unexpected(Request(scope), error)(scope, receive, send_with_id)
+        finally:
+            seconds = perf_counter() - start
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._metrics.count_request(route, status, seconds, state["error"])
+            if self._logs_requests:
+                _log(scope, request_id, status, seconds * 1000, state["error"])
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's id where it is short and harmless, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _VALID_ID.fullmatch(value):
+            return str(value.decode())
+    return uuid4().hex
+
+
+def _log(scope: Scope, request_id: str, status: int, duration_ms: float, error: str) -> None:
+    fields = {
+        "request_id": request_id,
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status,
+        "duration_ms": round(duration_ms, 2),
+        "error": error,
+    }
+    line = f"{scope['method']} {scope['path']} {status} {duration_ms:.1f} ms {request_id} {error}".rstrip()
+    logger.info("%s", line, extra={"fields": fields})

@@ -1,0 +1,28 @@
+"""What the people and programs that run the service ask it."""
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from serve.problems import declared
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def livez() -> dict[str, str]:
+    return {"status": "alive"}
+
+
+@router.get("/readyz", summary="May requests be sent here?", responses=declared(503))
+async def readyz(request: Request) -> dict[str, str]:
+    """200 from the moment the samples were replayed until SIGTERM; 503 with the reason before and after."""
+    service = request.app.state.service
+    if service.state != "ready":
+        raise service.not_ready()
+    return {"status": "ready", "model": service.model.title}
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+def metrics(request: Request) -> Response:
+    return Response(request.app.state.metrics.render(), media_type=CONTENT_TYPE_LATEST)
