@@ -1,0 +1,1 @@
+"""The command `afdcd`, the chain of all stages, and its report."""
