@@ -1,4 +1,4 @@
-"""Distillation: datasets, networks, methods and the training loop. The only stage that trains; torch lives here."""
+"""Datasets, networks, distillation methods and the training loop: the stage that trains; torch lives here."""
 
 import os
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,10 +18,12 @@ app = command.new_app("distill", "Train a student, alone or with a teacher.")
 def train(
     recipe: command.Recipe,
     overrides: command.Overrides = None,
-    teacher: Annotated[bool, typer.Option("--teacher", help="Train the recipe's teacher instead (teacher.train).")] = False,
+    teacher: Annotated[
+        bool, typer.Option("--teacher", help="Train the recipe's teacher instead (teacher.train).")
+    ] = False,
     as_json: command.AsJson = False,
 ) -> None:
-    """Train the recipe's student into OUTPUT/train (or its teacher into OUTPUT/teacher); resumes by itself."""
+    """Train the recipe's student into OUTPUT/train (its teacher: into OUTPUT/teacher); resumes by itself."""
     from distill.compare import TEACHER_FOLDER, teacher_config
     from distill.config import TrainConfig
     from distill.train import train as run_training
@@ -61,17 +63,28 @@ def evaluate(
         apply_override(values, override)
     config = parse_settings(TrainConfig, values, str(run_folder))
     compute = Compute.choose(config.compute)
-    network = load_student(run).to(compute.device, memory_format=compute.memory_format)
-    measured = measure(network, open_dataset(config.data, split), compute, size=config.evaluation.size, batch=config.evaluation.batch)
+    network = compute.place(load_student(run))
+    measured = measure(
+        network,
+        open_dataset(config.data, split),
+        compute,
+        size=config.evaluation.size,
+        batch=config.evaluation.batch,
+    )
     for name, iou in zip(run.labels.names, measured.confusion.iou_per_class(), strict=True):
         command.show(f"{name:>20}  {100 * iou:6.2f}")
     miou = measured.confusion.miou(config.evaluation.absent)
     command.show(f"{'mIoU':>20}  {100 * miou:6.2f}   {split}, {measured.images} images")
-    command.finish({"split": split, "images": measured.images, **measured.confusion.to_dict(run.labels), "miou": miou}, as_json)
+    command.finish(
+        {"split": split, "images": measured.images, **measured.confusion.to_dict(run.labels), "miou": miou},
+        as_json,
+    )
 
 
 @app.command()
-def compare(recipe: command.Recipe, overrides: command.Overrides = None, as_json: command.AsJson = False) -> None:
+def compare(
+    recipe: command.Recipe, overrides: command.Overrides = None, as_json: command.AsJson = False
+) -> None:
     """Train every variant of the recipe's `compare` section under every seed, and write the table."""
     from distill.compare import CompareConfig, read_comparison
     from distill.compare import compare as run_comparison
@@ -86,28 +99,33 @@ def compare(recipe: command.Recipe, overrides: command.Overrides = None, as_json
 
 
 @app.command()
-def doctor(recipe: command.Recipe, overrides: command.Overrides = None, as_json: command.AsJson = False) -> None:
+def doctor(
+    recipe: command.Recipe, overrides: command.Overrides = None, as_json: command.AsJson = False
+) -> None:
     """Look at the recipe's dataset before anyone trains on it."""
     from distill.config import TrainConfig
+    from distill.diagnosis.diagnosis import count_of_errors
     from distill.doctor import examine
     from modelpack.errors import DatasetError
 
     config = parse_settings(TrainConfig, training_part(read_recipe(recipe, overrides or [])), str(recipe))
-    diagnosis = examine(config.data)
+    diagnosis = examine(config.data, config.splits)
     command.show(diagnosis.render())
     command.finish(diagnosis.to_dict(), as_json)
     if diagnosis.errors:
-        raise DatasetError(f"{len(diagnosis.errors)} errors in the dataset; training will refuse it.")
+        raise DatasetError(f"{count_of_errors(len(diagnosis.errors))} in the dataset.")
 
 
 @app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Golden files (.npz).")], as_json: command.AsJson = False
+    files: Annotated[list[Path], typer.Argument(help="Golden files (.npz).")],
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to recompute them.")] = "cpu",
+    as_json: command.AsJson = False,
 ) -> None:
     """Recompute golden files in float64 and float32 and compare; exit 1 on any FAIL."""
     from distill.replay import run_replay
 
-    lines, is_right = run_replay(files)
+    lines, is_right = run_replay(files, device)
     for line in lines:
         command.show(line)
     command.finish({"lines": lines, "ok": is_right}, as_json)
@@ -119,7 +137,9 @@ def replay(
 def list_entries(
     table: Annotated[str, typer.Argument(help="methods, datasets or networks")],
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH at which networks are counted.")] = "512x1024",
-    names: Annotated[list[str] | None, typer.Option("--network", help="Only these networks (also smp:ARCH/ENCODER).")] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--network", help="Only these networks (also smp:ARCH/ENCODER).")
+    ] = None,
     as_json: command.AsJson = False,
 ) -> None:
     """What can be named in a recipe; networks with parameters, MACs and features."""

@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 def assemble(config: TrainConfig, num_classes: int, compute: Compute, processes: Processes) -> Trainer:
-    """Networks and adapters initialised from `config.seed`, alike in every process and for every list of methods.
+    """Networks and adapters, initialised from `config.seed`: alike in every process, whatever the methods.
 
-    Raises SettingsError where the batch cannot be shared out, or a method asks for what a network does not have.
+    Raises SettingsError where the batch cannot be shared out, or a method asks for what a network has not.
     """
     shares = processes.world_size * config.optim.accumulate
     if config.optim.batch % shares:
@@ -33,7 +33,9 @@ def assemble(config: TrainConfig, num_classes: int, compute: Compute, processes:
         )
     torch.manual_seed(config.seed)
     student = build_student(config, num_classes)
-    teacher = load_teacher(config.teacher, num_classes, compute) if config.teacher and config.methods else None
+    teacher = (
+        load_teacher(config.teacher, num_classes, compute) if config.teacher and config.methods else None
+    )
     methods, weights = build_methods(config.methods, student, teacher)
     step = TrainStep(student, teacher, methods, {"aux": config.optim.aux_weight, **weights}, compute)
     if processes.world_size > 1 and config.compute.sync_norm:
@@ -55,5 +57,5 @@ def build_student(config: TrainConfig, num_classes: int) -> SegNetwork:
     if config.student.init is not None:
         load_weights(network, config.student.init)
     millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
-    log.info("student %s: %.2f M parameters", config.student.network, millions)
+    log.info("training %s: %.2f M parameters", config.student.network, millions)
     return network

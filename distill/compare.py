@@ -1,10 +1,10 @@
-"""Train the same student under several lists of methods and seeds, and put the results into one fair table."""
+"""Train the same student under several lists of methods and seeds, and put the results into one table."""
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import NonNegativeInt, model_validator
@@ -13,11 +13,11 @@ from distill.compare_report import render_markdown, render_picture
 from distill.comparison import Counts, difference, mean_and_deviation
 from distill.config import TrainConfig
 from distill.finish import PER_IMAGE_FILE
-from distill.run import TrainingRun
+from distill.run import TrainingRun, read_json
 from distill.train import train
 from modelpack.atomic import write_json, write_text
 from modelpack.environment import fingerprint
-from modelpack.errors import SettingsError
+from modelpack.errors import CheckpointError, SettingsError
 from modelpack.recipe import merge
 from modelpack.settings import StrictModel, parse_settings
 
@@ -27,31 +27,46 @@ TEACHER_FOLDER = "teacher"
 COMPARE_FOLDER = "compare"
 
 
+PAPER_VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "alone": [],
+    "kd": [{"name": "kd"}],
+    "afdcd": [{"name": "kd"}, {"name": "afdcd"}],
+}
+
+
 class CompareConfig(StrictModel):
     """What is compared. Everything else of the recipe is the same for all variants."""
 
-    variants: dict[str, list[dict[str, Any]]] = {
-        "alone": [],
-        "kd": [{"name": "kd"}],
-        "afdcd": [{"name": "kd"}, {"name": "afdcd"}],
-    }
+    variants: dict[str, list[dict[str, Any]]] = PAPER_VARIANTS
     """Name -> list of methods, as in `methods:`."""
-    against: tuple[str, ...] = ("alone", "kd")
-    """Variants that every other one is compared with."""
+    against: tuple[str, ...] | None = None
+    """Variants that every other one is compared with. None: those of `alone` and `kd` that are trained."""
     seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
 
     @model_validator(mode="after")
     def _against_is_there(self) -> Self:
-        unknown = [name for name in self.against if name not in self.variants]
+        if not self.variants:
+            raise ValueError("variants must name at least one list of methods")
+        unknown = [name for name in self.against or () if name not in self.variants]
         if unknown:
-            raise ValueError(f"against names {', '.join(unknown)}, which is no variant; there are {', '.join(self.variants)}")
+            raise ValueError(
+                f"against names {', '.join(unknown)}, which is no variant; "
+                f"there are {', '.join(self.variants)}"
+            )
         if not self.seeds:
             raise ValueError("seeds must name at least one seed")
         return self
 
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """`against`, resolved."""
+        if self.against is not None:
+            return self.against
+        return tuple(name for name in ("alone", "kd") if name in self.variants)
+
 
 def compare(values: Mapping[str, Any], compare_config: CompareConfig, source: str) -> Path:
-    """Train whatever is missing and write `compare.json`, `compare.md` and `compare.png`; returns their folder.
+    """Train what is missing and write `compare.json`, `compare.md` and `compare.png`; returns their folder.
 
     values: the training part of a recipe. Finished runs are kept, interrupted ones resumed.
     """
@@ -71,17 +86,20 @@ def compare(values: Mapping[str, Any], compare_config: CompareConfig, source: st
 
 
 def teacher_config(values: Mapping[str, Any], config: TrainConfig, source: str) -> TrainConfig:
-    """The run that trains the recipe's teacher: plain task loss, with `teacher.train` laid upon the recipe."""
+    """Settings of the teacher's own run: the recipe without methods, `teacher.train` laid upon it."""
     teacher = config.teacher
     if teacher is None or teacher.train is None:
-        raise SettingsError(f"{source}: no `teacher.train` section says how to train a teacher, and none is given.")
+        raise SettingsError(
+            f"{source}: no `teacher.train` section says how to train a teacher, and none is given."
+        )
     student = {"network": teacher.network, "options": teacher.options, "normalisation": teacher.normalisation}
-    plain = {**values, "teacher": None, "methods": [], "student": student}
+    name = f"{config.name}-teacher"
+    plain = {**values, "name": name, "teacher": None, "methods": [], "student": student}
     return parse_settings(TrainConfig, merge(plain, teacher.train), f"{source} (teacher.train)")
 
 
 def with_teacher(values: Mapping[str, Any], config: TrainConfig, source: str) -> TrainConfig:
-    """The same settings with a teacher checkpoint: the one given, or one trained now into `output/teacher`."""
+    """The same settings with a teacher checkpoint: as given, or trained now into `output/teacher`."""
     if config.teacher is None or config.teacher.checkpoint is not None:
         return config
     folder = config.output / TEACHER_FOLDER
@@ -101,7 +119,9 @@ def variant_config(base: TrainConfig, methods: list[dict[str, Any]], seed: int, 
 def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any]:
     """The table as plain data, from the finished run folders."""
     runs = {
-        name: {seed: TrainingRun.open(variant_folder(base.output, name, seed)) for seed in compare_config.seeds}
+        name: {
+            seed: TrainingRun.open(variant_folder(base.output, name, seed)) for seed in compare_config.seeds
+        }
         for name in compare_config.variants
     }
     counts = {name: {seed: _counts(run) for seed, run in by_seed.items()} for name, by_seed in runs.items()}
@@ -112,7 +132,7 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
         mean, deviation = mean_and_deviation(mious)
         differences = {
             other: vars(difference(counts[name], counts[other], absent_as_zero=zero))
-            for other in compare_config.against
+            for other in compare_config.baselines
             if other != name
         }
         rows.append(
@@ -127,7 +147,15 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
             }
         )
     first = next(iter(next(iter(runs.values())).values()))
-    teacher = next((run.result["teacher"] for by_seed in runs.values() for run in by_seed.values() if run.result["teacher"]), None)
+    teacher = next(
+        (
+            run.result["teacher"]
+            for by_seed in runs.values()
+            for run in by_seed.values()
+            if run.result["teacher"]
+        ),
+        None,
+    )
     return {
         "name": base.name,
         "student": {"network": base.student.network, "parameters": first.result["parameters"]},
@@ -137,7 +165,10 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
         "batch": base.optim.batch,
         "crop": list(base.augment.crop),
         "selection": base.evaluation.select_on,
-        "report": {key: first.result["report"][key] for key in ("dataset", "split", "images", "image_size", "absent_classes")},
+        "report": {
+            key: first.result["report"][key]
+            for key in ("dataset", "split", "images", "image_size", "absent_classes")
+        },
         "precision": first.result["precision"],
         "device": first.result["device"],
         "rows": rows,
@@ -146,8 +177,12 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
 
 
 def _counts(run: TrainingRun) -> Counts:
-    with np.load(run.folder / PER_IMAGE_FILE) as file:
-        counts: Counts = file["counts"].astype(np.int64)
+    path = run.folder / PER_IMAGE_FILE
+    try:
+        with np.load(path) as file:
+            counts: Counts = file["counts"].astype(np.int64)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise CheckpointError(f"{path} is damaged ({error}). Remove its folder and train again.") from error
     return counts
 
 
@@ -162,7 +197,5 @@ def _mean_per_class(runs: Mapping[int, TrainingRun]) -> dict[str, float | None]:
 
 
 def read_comparison(folder: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((folder / "compare.json").read_text(encoding="utf-8"))
-    return values
-
-
+    """What `compare` left there. Raises CheckpointError where it is damaged."""
+    return read_json(folder / "compare.json")

@@ -12,14 +12,19 @@ from modelpack.atomic import write_with
 def render_markdown(result: Mapping[str, Any]) -> str:
     """The table with all that it needs to be believed, then the gain per class."""
     report, rows = result["report"], result["rows"]
-    others = list(dict.fromkeys(other for row in rows for other in row["difference"]))
-    size = report["image_size"] if isinstance(report["image_size"], str) else "x".join(map(str, report["image_size"]))
+    others = baselines(result)
+    size = (
+        report["image_size"]
+        if isinstance(report["image_size"], str)
+        else "x".join(map(str, report["image_size"]))
+    )
     lines = [
         f"# {result['name']}",
         "",
-        f"mIoU in percent on {report['dataset']} {report['split']} ({report['images']} images, network input {size}); "
-        f"model selection on {result['selection']}. Student {result['student']['network']} "
-        f"({result['student']['parameters'] / 1e6:.2f} M parameters), {result['steps']} steps of {result['batch']}, "
+        f"mIoU in percent on {report['dataset']} {report['split']} ({report['images']} images, "
+        f"network input {size}); model selection on {result['selection']}. "
+        f"Student {result['student']['network']} ({result['student']['parameters'] / 1e6:.2f} M parameters), "
+        f"{result['steps']} steps of {result['batch']}, "
         f"seeds {', '.join(map(str, result['seeds']))}, {result['precision']} on {result['device']}.",
         "",
         "| variant | mIoU | " + " | ".join(f"difference to {other}" for other in others) + " | seeds |",
@@ -27,7 +32,9 @@ def render_markdown(result: Mapping[str, Any]) -> str:
     ]
     if result["teacher"]:
         teacher = result["teacher"]
-        lines.append(f"| teacher ({teacher['network']}) | {100 * teacher['miou']:.2f} |" + " |" * (len(others) + 1))
+        lines.append(
+            f"| teacher ({teacher['network']}) | {100 * teacher['miou']:.2f} |" + " |" * (len(others) + 1)
+        )
     for row in rows:
         spread = "" if row["deviation"] is None else f" ± {row['deviation']:.2f}"
         cells = [_difference(row["difference"].get(other)) for other in others]
@@ -35,16 +42,21 @@ def render_markdown(result: Mapping[str, Any]) -> str:
         lines.append(f"| {row['variant']} | {row['mean']:.2f}{spread} | {' | '.join(cells)} | {seeds} |")
     lines += [
         "",
-        "± is the standard deviation over seeds. Brackets: 95 % bootstrap interval over images and seeds, paired.",
+        "± is the standard deviation over seeds. "
+        "Brackets: 95 % bootstrap interval over images and seeds, paired.",
         "",
         "| class | " + " | ".join(row["variant"] for row in rows) + " |",
         "|---|" + "---|" * len(rows),
     ]
     for name in rows[0]["iou_per_class"]:
         lines.append(f"| {name} | " + " | ".join(_cell(row["iou_per_class"][name]) for row in rows) + " |")
-    environment = result["environment"]
-    lines += ["", f"Commit {environment.get('commit', 'unknown')}, {environment.get('cpu_model', 'unknown CPU')}.", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _where(result["environment"]), ""])
+
+
+def baselines(result: Mapping[str, Any]) -> list[str]:
+    """Variants that others are compared with, in the order of the rows."""
+    compared = {other for row in result["rows"] for other in row["difference"]}
+    return [row["variant"] for row in result["rows"] if row["variant"] in compared]
 
 
 def render_picture(result: Mapping[str, Any], path: Path) -> None:
@@ -54,7 +66,9 @@ def render_picture(result: Mapping[str, Any], path: Path) -> None:
     figure = Figure(figsize=(11, 0.6 + max(3.0, 0.32 * len(classes))), layout="constrained")
     scores, gains = figure.subplots(1, 2, width_ratios=[1, 1.4])
     for position, row in enumerate(rows):
-        scores.plot([position] * len(row["miou_percent"]), row["miou_percent"], "o", color=f"C{position}", alpha=0.6)
+        scores.plot(
+            [position] * len(row["miou_percent"]), row["miou_percent"], "o", color=f"C{position}", alpha=0.6
+        )
         scores.hlines(row["mean"], position - 0.25, position + 0.25, color=f"C{position}", linewidth=2.5)
         scores.annotate(f"{row['mean']:.1f}", (position + 0.28, row["mean"]), va="center", fontsize=9)
     scores.set_xticks(range(len(rows)), [row["variant"] for row in rows])
@@ -77,6 +91,14 @@ def render_picture(result: Mapping[str, Any], path: Path) -> None:
         axes.grid(axis="y" if axes is scores else "x", color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
     write_with(path, lambda temporary: figure.savefig(temporary, dpi=120, format="png"))
+
+
+def _where(environment: Mapping[str, Any]) -> str:
+    """Code and machine, from `fingerprint()`."""
+    cpu, git = environment["cpu"], environment["git"]
+    commit = f", commit {git['commit'][:12]}{' with changes' if git['is_dirty'] else ''}" if git else ""
+    gpus = "".join(f", {gpu['name']}" for gpu in environment["gpu"])
+    return f"afdcd {environment['code']}{commit}; {cpu['model']}, {cpu['cores']} cores{gpus}."
 
 
 def _difference(value: Mapping[str, float] | None) -> str:

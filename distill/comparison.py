@@ -37,12 +37,14 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def difference(ours: Mapping[int, Counts], theirs: Mapping[int, Counts], *, absent_as_zero: bool = False) -> Difference:
+def difference(
+    ours: Mapping[int, Counts], theirs: Mapping[int, Counts], *, absent_as_zero: bool = False
+) -> Difference:
     """Mean over common seeds of (ours - theirs), with a percentile bootstrap interval.
 
-    ours, theirs: per seed, the counts of the same images in the same order. Each resample draws seeds and, within
-    them, images with replacement, the same for both sides: the interval covers the luck of the seeds that were run
-    and of the images in the split. With few seeds it is too narrow rather than too wide.
+    ours, theirs: per seed, the counts of the same images in the same order. Each resample draws seeds and,
+    within them, images with replacement, the same for both sides: the interval covers the luck of the seeds
+    that were run and of the images in the split. With few seeds it is too narrow rather than too wide.
     """
     seeds = sorted(ours.keys() & theirs.keys())
     generator = np.random.default_rng(0)
@@ -56,7 +58,8 @@ def difference(ours: Mapping[int, Counts], theirs: Mapping[int, Counts], *, abse
     resampled = np.take_along_axis(drawn, picked, axis=1).mean(axis=1)
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     exact = [
-        miou_of(ours[seed], absent_as_zero=absent_as_zero) - miou_of(theirs[seed], absent_as_zero=absent_as_zero)
+        miou_of(ours[seed], absent_as_zero=absent_as_zero)
+        - miou_of(theirs[seed], absent_as_zero=absent_as_zero)
         for seed in seeds
     ]
     return Difference(float(np.mean(exact)), float(low), float(high))

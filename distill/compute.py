@@ -3,13 +3,17 @@
 import logging
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from distill.config import ComputeConfig
 from modelpack.errors import RuntimeUnavailableError
 
 log = logging.getLogger(__name__)
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -49,11 +53,12 @@ class Compute:
     def autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
-    @property
-    def memory_format(self) -> torch.memory_format:
-        return torch.channels_last if self.channels_last else torch.contiguous_format
+    def place(self, module: ModuleT) -> ModuleT:
+        """The module itself, moved to the device and into the layout in which it computes."""
+        module.to(self.device)
+        return module.to(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format)
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX); emulated it is slower than fp32."""
+    """Whether the CPU multiplies bfloat16 in hardware (AVX512-BF16, AMX); emulated it is slower than fp32."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

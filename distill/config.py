@@ -1,9 +1,17 @@
-"""Settings of one training run, teacher or student. Defaults are the published recipe (spec: Af-DCD, section 5)."""
+"""Settings of one training run, teacher or student. Defaults are the published recipe of Af-DCD."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 
 from distill.datasets import DATASETS
 from distill.datasets.dataset import DatasetSettings
@@ -28,7 +36,7 @@ class NetworkConfig(StrictModel):
     """A checkpoint of the whole network to start from (own run folder, .safetensors or published .pth)."""
     normalisation: Literal["imagenet", "caffe_bgr"] | Normalisation | None = None
     """None: what the network was published with."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     """Extra arguments of an smp architecture (`decoder_channels`, ...)."""
 
 
@@ -39,9 +47,12 @@ class TeacherConfig(StrictModel):
     checkpoint: Path | None = None
     """Run folder, .safetensors or published .pth."""
     normalisation: Literal["imagenet", "caffe_bgr"] | Normalisation | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     min_miou: float | None = None
-    """Smallest mIoU (percent) of a teacher worth learning from. None: twice that of a guess (100 / classes)."""
+    """Smallest mIoU (percent) of a teacher worth learning from.
+
+    None: a tenth of the way from the best constant answer to 100.
+    """
     train: dict[str, Any] | None = None
     """Settings laid upon this recipe when the chain or `distill train --teacher` trains the teacher."""
 
@@ -100,7 +111,7 @@ class OptimConfig(StrictModel):
 
 
 class EvaluationConfig(StrictModel):
-    """When and on what the network is measured. Model selection and the reported number may use different splits."""
+    """When and on what the network is measured. Selection and reported number may use different splits."""
 
     every: PositiveInt = 800
     """Optimiser steps between evaluations; the last step is always evaluated."""
@@ -109,12 +120,17 @@ class EvaluationConfig(StrictModel):
     report_on: Literal["val", "test"] = "val"
     """Split of the final number."""
     size: tuple[PositiveInt, PositiveInt] | None = None
-    """(height, width) that the network sees; its logits are brought back to the label's size. None: native."""
+    """(height, width) that the network sees; its logits are brought to the label's size. None: native."""
     absent: Literal["skip", "zero"] = "skip"
     """A class in neither labels nor prediction: left out of the mean, or counted as 0 (published)."""
     batch: PositiveInt = 1
     max_images: PositiveInt | None = None
     """Only the first images of the selection split; the reported number always uses all."""
+
+    @property
+    def selection_split(self) -> Literal["val", "test"]:
+        """The split that is measured along the run."""
+        return self.report_on if self.select_on == "last" else self.select_on
 
 
 class ComputeConfig(StrictModel):
@@ -153,10 +169,18 @@ class TrainConfig(StrictModel):
     evaluation: EvaluationConfig = EvaluationConfig()
     compute: ComputeConfig = ComputeConfig()
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What the run reads of its dataset, each once."""
+        evaluation = self.evaluation
+        return tuple(dict.fromkeys(("train", evaluation.selection_split, evaluation.report_on)))
+
     @field_validator("data", mode="before")
     @classmethod
     def _dataset_of_the_table(cls, value: Any) -> Any:
-        return _from_table(value, "data", "dataset", {name: entry.settings for name, entry in DATASETS.items()})
+        return _from_table(
+            value, "data", "dataset", {name: entry.settings for name, entry in DATASETS.items()}
+        )
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -169,7 +193,9 @@ class TrainConfig(StrictModel):
     @model_validator(mode="after")
     def _methods_have_a_teacher(self) -> Self:
         if self.methods and self.teacher is None:
-            raise ValueError(f"methods {[m.name for m in self.methods]} need a teacher; add a `teacher:` section")
+            raise ValueError(
+                f"methods {[m.name for m in self.methods]} need a teacher; add a `teacher:` section"
+            )
         return self
 
 

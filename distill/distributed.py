@@ -12,7 +12,7 @@ from modelpack.errors import RuntimeUnavailableError
 
 @dataclass(frozen=True)
 class Processes:
-    """This process's place among those that share a training run."""
+    """The place of this process among those that share a training run."""
 
     rank: int = 0
     world_size: int = 1
@@ -28,7 +28,8 @@ class Processes:
         if device_type == "cuda":
             if local_rank >= torch.cuda.device_count():
                 raise RuntimeUnavailableError(
-                    f"process {local_rank} of this machine has no GPU of its own ({torch.cuda.device_count()} found). "
+                    f"process {local_rank} of this machine has no GPU of its own "
+                    f"({torch.cuda.device_count()} found). "
                     "Start at most one process per GPU: torchrun --nproc-per-node=<GPUs>."
                 )
             torch.cuda.set_device(local_rank)

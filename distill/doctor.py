@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -31,20 +32,26 @@ _REPORT_EVERY_S = 5.0
 
 
 def examine(
-    settings: DatasetSettings, splits: Sequence[str] | None = None, *, quick: bool = False
+    settings: DatasetSettings,
+    needed: Collection[str] = ("train",),
+    others: Collection[str] = SPLITS,
+    *,
+    quick: bool = False,
 ) -> Diagnosis:
-    """Look at every sample of `splits`; None takes train, val and test, of which val or test may be missing.
+    """Look at every sample of the splits `needed`, and of those of `others` that are there.
 
     quick: an even selection of large splits (see `QUICK_FILES`); the diagnosis says how many were looked at.
     """
     scans: list[Scan] = []
     findings: list[Finding] = []
-    for split in splits or SPLITS:
+    for split in (*needed, *(split for split in others if split not in needed)):
         try:
             dataset = open_dataset(settings, split)
         except DatasetError as error:
-            may_miss = splits is None and split != "train" and isinstance(error, MissingSplitError)
-            findings.append(Finding("info" if may_miss else "error", split, str(error), ""))
+            if split not in needed and isinstance(error, MissingSplitError):
+                findings.append(Finding("info", split, "is not there; this recipe does not need it.", ""))
+            else:
+                findings.append(Finding("error", split, str(error), ""))
             continue
         scans.append(scan(dataset, _chosen(dataset, quick), _reporter(dataset)))
         findings += [finding for rule in SPLIT_RULES for finding in rule(scans[-1])]
@@ -52,14 +59,22 @@ def examine(
         findings += same_image_in_two_splits(first, second)
         if first.split == "train":
             findings += class_only_evaluated(first, second)
-    return Diagnosis(settings.name, scans, findings)
+    return Diagnosis(settings.name, scans, _merged(findings))
 
 
-def check_before_training(settings: DatasetSettings, splits: Sequence[str]) -> None:
+def _merged(findings: Sequence[Finding]) -> list[Finding]:
+    """What holds for several splits alike, said once."""
+    splits: dict[Finding, list[str]] = {}
+    for finding in findings:
+        splits.setdefault(replace(finding, split=""), []).append(finding.split)
+    return [replace(finding, split="+".join(names)) for finding, names in splits.items()]
+
+
+def check_before_training(settings: DatasetSettings, splits: Collection[str]) -> None:
     """Raises DatasetError listing everything that `examine` calls an error; logs warnings."""
-    diagnosis = examine(settings, splits, quick=True)
+    diagnosis = examine(settings, splits, (), quick=True)
     for scanned in diagnosis.scans:
-        if scanned.looked_at < scanned.size:
+        if scanned.looked_at < scanned.size and settings.root is not None:
             logger.info("%s: looked at %d of %d samples", scanned.split, scanned.looked_at, scanned.size)
     for finding in diagnosis.findings:
         if finding.severity == "warning":

@@ -27,7 +27,7 @@ class Evaluation:
 
     confusion: ConfusionMatrix
     per_image: NDArray[np.int64]
-    """(images, 3, num_classes): pixels of intersection, prediction and target of each image, for resampling."""
+    """(images, 3, num_classes): pixels of intersection, prediction and target per image, for resampling."""
     split: str
     images_per_s: float
 
@@ -49,8 +49,8 @@ def evaluate(
 ) -> Evaluation:
     """Single scale, no flip. Every image counts once, whatever the number of processes.
 
-    size: (height, width) that the network sees; its logits are brought to the label's size (bilinear) before argmax.
-    The network is left in the mode it came in.
+    size: (height, width) that the network sees; its logits are brought to the label's size (bilinear) before
+    argmax. The network is left in the mode it came in.
     """
     processes = processes or Processes()
     was_training = network.training
@@ -89,7 +89,9 @@ def predict(
     stacked = np.stack([resizing.resize_image(sample.image_hwc) for sample in samples])
     images = torch.from_numpy(stacked).to(compute.device, non_blocking=True)
     with compute.autocast():
-        logits = network(normalise(images, network.normalisation)).full_logits((images.shape[1], images.shape[2]))
+        logits = network(normalise(images, network.normalisation)).full_logits(
+            (images.shape[1], images.shape[2])
+        )
     return list(_argmax_at(logits, samples[0].mask_hw.shape))
 
 

@@ -36,16 +36,21 @@ def finish(
     best: Mapping[str, float],
     rows: Sequence[Row],
 ) -> None:
-    """Measure the kept weights on all of `dataset` (`evaluation.report_on`) and write what a reader looks at."""
+    """Measure the kept weights on all of `dataset`, the report split; write result, pictures and counts."""
     student = config.student
     network = build_network(
-        student.network, dataset.labels.num_classes, options=student.options, normalisation=student.normalisation
+        student.network,
+        dataset.labels.num_classes,
+        options=student.options,
+        normalisation=student.normalisation,
     )
     processes.wait()
     load_weights(network, folder / STUDENT_FILE)
-    network.to(compute.device, memory_format=compute.memory_format)
+    compute.place(network)
     options = config.evaluation
-    measured = evaluate(network, dataset, compute, size=options.size, batch=options.batch, processes=processes)
+    measured = evaluate(
+        network, dataset, compute, size=options.size, batch=options.batch, processes=processes
+    )
     if not processes.is_main:
         processes.wait()
         return

@@ -18,24 +18,29 @@ TENSORBOARD_FOLDER = "tensorboard"
 
 
 class History:
-    """Rows in the order of their steps; only one of several processes writes them. The file is rewritten whole, so a resumed run never doubles a row."""
+    """Rows in the order of their steps; only one of several processes writes them.
 
-    def __init__(self, folder: Path, rows: Sequence[Mapping[str, Any]] = (), *, is_written: bool = True) -> None:
+    The file is rewritten whole, so a resumed run never doubles a row.
+    """
+
+    def __init__(
+        self, folder: Path, rows: Sequence[Mapping[str, Any]] = (), *, is_written: bool = True
+    ) -> None:
         self.rows: list[Row] = [dict(row) for row in rows]
         self._path = folder / CSV_FILE
         last_step = int(self.rows[-1]["step"]) if self.rows else 0
         self._board = (
-            SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=last_step + 1)  # type: ignore[no-untyped-call]
-            if is_written
-            else None
+            SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=last_step + 1) if is_written else None
         )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._board is not None:
-            self._board.close()  # type: ignore[no-untyped-call]
+            self._board.close()
 
     def add(self, row: Row) -> None:
         """row: `step` and any named numbers; `loss/...` and `iou/...` become groups in TensorBoard."""
@@ -45,7 +50,7 @@ class History:
         write_text(self._path, to_csv(self.rows))
         for key, value in row.items():
             if key != "step":
-                self._board.add_scalar(key, value, int(row["step"]))  # type: ignore[no-untyped-call]
+                self._board.add_scalar(key, value, int(row["step"]))
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -18,7 +18,10 @@ class TrainingInterruptedError(SegError):
 
 
 class Interrupt:
-    """`requested` is set by the first signal; a second one has its usual effect. Outside the main thread: never set."""
+    """`requested` is set by the first signal; a second one has its usual effect.
+
+    Outside the main thread, where Python delivers no signals, it is never set.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -29,7 +32,9 @@ class Interrupt:
             self._previous = {number: signal.signal(number, self._set) for number in SIGNALS}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._restore()
 
     def _set(self, number: int, frame: FrameType | None) -> None:

@@ -4,9 +4,12 @@ Not on the number of worker processes, of training processes, or of restarts. Th
 torch, numpy and Python are neither read nor moved.
 """
 
+import signal
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import cv2
@@ -20,11 +23,18 @@ from distill.augment import Augmentation
 from distill.config import AugmentConfig
 from distill.datasets.cached import cached
 from distill.datasets.dataset import SegDataset
+from distill.interrupt import SIGNALS
 from distill.sampling import Draw, Sampling
-from modelpack.errors import DatasetError
+from modelpack.errors import DatasetError, SegError
 
 _AHEAD = 2
 """Batches prepared while a step runs, per worker."""
+_START_METHOD = "fork" if sys.platform == "linux" else "spawn"
+"""Forked workers share the samples in memory; each spawned one has its own copy. Only Linux forks safely."""
+
+
+class LoaderError(SegError):
+    """A worker process is gone."""
 
 
 class Batch(NamedTuple):
@@ -78,6 +88,8 @@ class TrainLoader:
             num_workers=self._workers,
             collate_fn=_stack_unless_failed,
             prefetch_factor=_AHEAD,
+            multiprocessing_context=_START_METHOD,
+            worker_init_fn=_leave_signals_to_training,
             generator=torch.Generator(),  # without one, making the iterator moves the global generator
         )
         for batch in loader:
@@ -114,6 +126,31 @@ def _augmented(dataset: SegDataset, augmentation: Augmentation, draw: Draw) -> _
 def _stack(samples: list[_Augmentee]) -> Batch:
     images, masks, seeds = zip(*samples, strict=True)
     return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)), tuple(seeds))
+
+
+@contextmanager
+def worker_deaths_explained() -> Iterator[None]:
+    """Around the training loop: torch reports a dead worker wherever the training process stands then.
+
+    Raises LoaderError for it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        told = str(error).splitlines()[0].strip(" .")
+        raise LoaderError(
+            f"a loader process died ({told}). Most likely memory or shared memory "
+            "(/dev/shm; docker run --shm-size) ran out: give more, or set compute.workers=0. "
+            "The same command goes on from the last saved state."
+        ) from error
+
+
+def _leave_signals_to_training(worker: int) -> None:
+    """Terminals and service managers signal whole groups; training decides when its workers end."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Augmented(Dataset[_Augmentee | DatasetError]):

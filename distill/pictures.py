@@ -20,7 +20,7 @@ CAPTION_PX = 26
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:
-    """mIoU and pixel accuracy above, weighted losses below, over optimiser steps."""
+    """Two plots over optimiser steps: mIoU and pixel accuracy, weighted losses."""
     figure = Figure(figsize=(8, 6), layout="constrained")
     score, loss = figure.subplots(2, 1, sharex=True)
     steps = [row["step"] for row in rows]
@@ -28,7 +28,12 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
         score.plot(steps, [100 * row[key] for row in rows], marker=".", label=label)
     score.set_ylabel("percent")
     for key in [key for key in rows[-1] if key.startswith("weighted/")]:
-        loss.plot(steps, [row.get(key, float("nan")) for row in rows], marker=".", label=key.removeprefix("weighted/"))
+        loss.plot(
+            steps,
+            [row.get(key, float("nan")) for row in rows],
+            marker=".",
+            label=key.removeprefix("weighted/"),
+        )
     loss.set_ylabel("weighted loss")
     loss.set_xlabel("optimiser step")
     for axes in (score, loss):
@@ -53,7 +58,15 @@ def draw_confusion(path: Path, labels: LabelSet, matrix: NDArray[np.int64]) -> N
     if labels.num_classes <= 21:
         for (row, column), value in np.ndenumerate(share):
             if value >= 0.5:
-                axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if value > 60 else "black")
+                axes.text(
+                    column,
+                    row,
+                    f"{value:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if value > 60 else "black",
+                )
     figure.colorbar(image, ax=axes, label="percent of the true class", shrink=0.7)
     _save(figure, path)
 
@@ -65,17 +78,25 @@ def draw_overlays(
     columns = {"image": [sample.image_hwc for sample in samples]}
     columns["truth"] = [labels.overlay(sample.image_hwc, sample.mask_hw, 0.7) for sample in samples]
     for title, predictions in masks.items():
-        columns[title] = [labels.overlay(s.image_hwc, mask, 0.7) for s, mask in zip(samples, predictions, strict=True)]
-    rows = [np.hstack([_padded(_tile(column[i])) for column in columns.values()]) for i in range(len(samples))]
+        columns[title] = [
+            labels.overlay(s.image_hwc, mask, 0.7) for s, mask in zip(samples, predictions, strict=True)
+        ]
+    rows = [
+        np.hstack([_padded(_tile(column[i])) for column in columns.values()]) for i in range(len(samples))
+    ]
     header = np.hstack([_caption(title, TILE_WIDTH_PX + GAP_PX) for title in columns])
     sheet = np.vstack([header, *rows])
     write_bytes(path, cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
 
 
 def _tile(image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height = round(image_hwc.shape[0] * TILE_WIDTH_PX / image_hwc.shape[1])
-    flag = cv2.INTER_AREA if image_hwc.shape[1] > TILE_WIDTH_PX else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image_hwc, (TILE_WIDTH_PX, height), interpolation=flag), np.uint8)
+    """As wide as a column; what is higher than wide is as high as that, in the middle."""
+    scale = TILE_WIDTH_PX / max(image_hwc.shape[:2])
+    height, width = (max(round(side * scale), 1) for side in image_hwc.shape[:2])
+    flag = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    tile = np.asarray(cv2.resize(image_hwc, (width, height), interpolation=flag), np.uint8)
+    left = (TILE_WIDTH_PX - width) // 2
+    return np.pad(tile, ((0, 0), (left, TILE_WIDTH_PX - width - left), (0, 0)), constant_values=255)
 
 
 def _padded(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -35,15 +35,20 @@ class TrainingRun:
     def open(cls, folder: Path) -> "TrainingRun":
         """Raises CheckpointError for a folder that holds no run, or one that is not finished."""
         if not (folder / SETTINGS_FILE).is_file():
-            raise CheckpointError(f"{folder} is no training run (it has no {SETTINGS_FILE}). Train one first: afdcd distill train RECIPE.")
+            raise CheckpointError(
+                f"{folder} is no training run (it has no {SETTINGS_FILE}). "
+                "Train one first: afdcd distill train RECIPE."
+            )
         if not (folder / RESULT_FILE).is_file() or not (folder / STUDENT_FILE).is_file():
-            raise CheckpointError(f"the training run {folder} is not finished. Start its command again: it resumes.")
-        settings = _read(folder / SETTINGS_FILE)
+            raise CheckpointError(
+                f"the training run {folder} is not finished. Start its command again: it resumes."
+            )
+        settings = read_json(folder / SETTINGS_FILE)
         return cls(
             folder=folder,
             config=parse_settings(TrainConfig, settings, str(folder / SETTINGS_FILE)),
-            labels=parse_settings(LabelSet, _read(folder / LABELS_FILE), str(folder / LABELS_FILE)),
-            result=_read(folder / RESULT_FILE),
+            labels=parse_settings(LabelSet, read_json(folder / LABELS_FILE), str(folder / LABELS_FILE)),
+            result=read_json(folder / RESULT_FILE),
         )
 
 
@@ -57,9 +62,12 @@ def load_student(run: TrainingRun) -> SegNetwork:
     return network.eval()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """One of the files above. Raises CheckpointError where it is damaged."""
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}). Remove its folder and train again.") from error
+        raise CheckpointError(
+            f"{path} cannot be read ({error}). Remove its folder and train again."
+        ) from error
     return values

@@ -1,15 +1,24 @@
-"""A run folder belongs to one set of settings: resuming with others would give a result that no settings describe."""
+"""A run folder belongs to one set of settings.
 
-import json
+Resuming it with others would give a result that no settings describe.
+"""
+
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from distill.config import TrainConfig
-from distill.run import SETTINGS_FILE
+from distill.run import SETTINGS_FILE, read_json
 from modelpack.errors import SettingsError
 
-WITHOUT_EFFECT = ("name", "output", "compute.workers", "compute.cache", "compute.save_every", "compute.log_every")
+WITHOUT_EFFECT = (
+    "name",
+    "output",
+    "compute.workers",
+    "compute.cache",
+    "compute.save_every",
+    "compute.log_every",
+)
 """Settings that change where or how often something is written, never the weights."""
 
 
@@ -18,18 +27,27 @@ def refuse_other_settings(folder: Path, config: TrainConfig) -> None:
     path = folder / SETTINGS_FILE
     if not path.is_file():
         return
-    there = dict(_flat(json.loads(path.read_text(encoding="utf-8"))))
-    asked = dict(_flat(config.model_dump(mode="json")))
+    there, asked = settings_that_matter(read_json(path)), settings_that_matter(config.model_dump(mode="json"))
     differing = [
         f"{key} {there.get(key)!r} there, {asked.get(key)!r} asked"
         for key in sorted(there.keys() | asked.keys())
-        if there.get(key) != asked.get(key) and key not in WITHOUT_EFFECT
+        if there.get(key) != asked.get(key)
     ]
     if differing:
         raise SettingsError(
             f"{folder} holds a run with other settings ({'; '.join(differing[:4])}"
             f"{'; ...' if len(differing) > 4 else ''}). Give another output=FOLDER, or remove that folder."
         )
+
+
+def settings_that_matter(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value of everything that decides a run's weights; without methods no teacher does."""
+    has_methods = bool(values.get("methods"))
+    return {
+        key: value
+        for key, value in _flat(values)
+        if key not in WITHOUT_EFFECT and (has_methods or key.partition(".")[0] != "teacher")
+    }
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,5 +7,5 @@ def poly_lr(step: int, *, peak: float, steps: int, power: float, warmup_steps: i
     During warm-up the rate rises linearly and reaches `peak * decay(warmup_steps)` exactly at its end.
     """
     if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1) * peak * (1 - warmup_steps / steps) ** power
+        return float((step + 1) / (warmup_steps + 1) * peak * (1 - warmup_steps / steps) ** power)
     return float(peak * (1 - step / steps) ** power)

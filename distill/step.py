@@ -24,7 +24,7 @@ class StepLosses:
 
 
 class TrainStep(nn.Module):
-    """Holds the student, the frozen teacher and the methods' own layers; its forward is the whole objective."""
+    """Student, frozen teacher and the methods' own layers; its forward is the whole objective."""
 
     def __init__(
         self,
@@ -99,6 +99,6 @@ def _check_features(method: str, role: str, names: frozenset[str], network: SegN
     missing = sorted(names - set(network.feature_info))
     if missing:
         raise SettingsError(
-            f"method {method} reads the {role}'s feature {', '.join(missing)}, which this network does not have. "
-            f"It has: {', '.join(network.feature_info)}."
+            f"method {method} reads the {role}'s feature {', '.join(missing)}, which this network does not "
+            f"have. It has: {', '.join(network.feature_info)}."
         )

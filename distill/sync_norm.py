@@ -4,11 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+from modelpack.tables import resolve
+
 
 class AllReduceBatchNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d` whose training statistics cover the batches of all processes.
 
-    Equal to one process on the joined batch, gradient included; shards may differ in size. Statistics are float32.
+    Equal to one process on the joined batch, gradient included; shards may differ in size. Statistics are
+    float32.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -16,11 +19,12 @@ class AllReduceBatchNorm(nn.BatchNorm2d):
             return super().forward(input)
         maps = input.float()
         count = torch.tensor([maps.numel() / maps.shape[1]], device=maps.device)
-        totals = all_reduce(torch.cat([maps.sum((0, 2, 3)), count]))  # type: ignore[no-untyped-call]
+        totals: Tensor = all_reduce(torch.cat([maps.sum((0, 2, 3)), count]))  # type: ignore[no-untyped-call]  # untyped in torch
         total_count = totals[-1].detach()
         mean = totals[:-1] / total_count
         centred = maps - mean.view(1, -1, 1, 1)
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / total_count  # type: ignore[no-untyped-call]
+        squares: Tensor = all_reduce(centred.square().sum((0, 2, 3)))  # type: ignore[no-untyped-call]  # untyped in torch
+        variance = squares / total_count
         self._follow(mean.detach(), variance.detach(), total_count)
         normed = centred * torch.rsqrt(variance + self.eps).view(1, -1, 1, 1)
         if self.weight is not None:
@@ -37,13 +41,25 @@ class AllReduceBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(variance * count / (count - 1), momentum)
 
 
+class AllReduceBatchNormAct(AllReduceBatchNorm):
+    """The same for timm's batch norm with an activation (and perhaps dropout) of its own."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, input: Tensor) -> Tensor:
+        activated: Tensor = self.act(self.drop(super().forward(input)))
+        return activated
+
+
 def synchronise_norms(module: nn.Module, device_type: str) -> nn.Module:
     """Replace every batch norm in `module`, keeping parameter names, weights and statistics."""
     if device_type == "cuda":
-        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+        # Not torch's own conversion: it would lose the activations inside timm's norms.
+        converted: nn.Module = resolve("timm.layers:convert_sync_batchnorm")(module)
         return converted
     for name, child in module.named_children():
-        if type(child) is nn.BatchNorm2d:
+        if isinstance(child, nn.BatchNorm2d):
             setattr(module, name, _all_reduce_copy(child))
         else:
             synchronise_norms(child, device_type)
@@ -51,12 +67,12 @@ def synchronise_norms(module: nn.Module, device_type: str) -> nn.Module:
 
 
 def _all_reduce_copy(norm: nn.BatchNorm2d) -> AllReduceBatchNorm:
-    copy = AllReduceBatchNorm(
-        norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
-    ).to(next(norm.buffers(), torch.empty(0)).device)
-    copy.load_state_dict(norm.state_dict())
-    for own, original in zip(copy.parameters(), norm.parameters(), strict=True):
-        own.requires_grad_(original.requires_grad)
+    """Shares parameters, statistics and inner modules with `norm`."""
+    kind = AllReduceBatchNormAct if hasattr(norm, "act") else AllReduceBatchNorm
+    copy = kind(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+    copy.weight, copy.bias = norm.weight, norm.bias
+    copy.running_mean, copy.running_var = norm.running_mean, norm.running_var
+    copy.num_batches_tracked = norm.num_batches_tracked
+    for name, inner in norm.named_children():
+        copy.add_module(name, inner)
     return copy.train(norm.training)
-
-

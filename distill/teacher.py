@@ -20,7 +20,7 @@ TEACHER_FILE = "teacher.json"
 """Beside the run: what the teacher scored before the student's first step."""
 
 WORTH_LEARNING_FROM = 0.1
-"""A teacher must be this share of the way from the best constant answer (one class everywhere) to perfection."""
+"""Share of the way from the best constant answer (one class everywhere) to perfection that is asked for."""
 
 
 def load_teacher(config: TeacherConfig, num_classes: int, compute: Compute) -> SegNetwork:
@@ -38,7 +38,7 @@ def load_teacher(config: TeacherConfig, num_classes: int, compute: Compute) -> S
     )
     load_weights(network, config.checkpoint)
     network.requires_grad_(False)
-    return network.eval().to(compute.device, memory_format=compute.memory_format)
+    return compute.place(network.eval())
 
 
 def measure_teacher(
@@ -57,7 +57,9 @@ def measure_teacher(
     if teacher is None or config.teacher is None or path.is_file():
         return
     options = config.evaluation
-    evaluation = evaluate(teacher, dataset, compute, size=options.size, batch=options.batch, processes=processes)
+    evaluation = evaluate(
+        teacher, dataset, compute, size=options.size, batch=options.batch, processes=processes
+    )
     refuse_weak_teacher(evaluation, config.teacher.min_miou)
     if processes.is_main:
         write_json(
@@ -74,15 +76,15 @@ def measure_teacher(
 
 
 def refuse_weak_teacher(evaluation: Evaluation, min_miou_percent: float | None) -> None:
-    """Raises GateError when the teacher's mIoU is below the stated bound, or near what a constant answer gets."""
+    """Raises GateError for a teacher whose mIoU is below the bound, or near what a constant answer gets."""
     miou = 100 * evaluation.confusion.miou()
     bound = 100 * least_useful_miou(evaluation) if min_miou_percent is None else min_miou_percent
     log.info("teacher: mIoU %.2f on %d images of %s", miou, evaluation.images, evaluation.split)
     if not miou >= bound:
         raise GateError(
-            f"the teacher has mIoU {miou:.2f} on {evaluation.split}, below the {bound:.2f} that is worth learning from. "
-            "Check teacher.checkpoint, teacher.normalisation (imagenet or caffe_bgr) and the class order; "
-            "teacher.min_miou=0 goes on all the same."
+            f"the teacher has mIoU {miou:.2f} on {evaluation.split}, below the {bound:.2f} that is worth "
+            "learning from. Check teacher.checkpoint, teacher.normalisation (imagenet or caffe_bgr) and the "
+            "order of classes; teacher.min_miou=0 goes on all the same."
         )
 
 

@@ -19,7 +19,7 @@ from distill.evaluate import Evaluation, evaluate
 from distill.finish import finish
 from distill.history import History, Row
 from distill.interrupt import Interrupt, TrainingInterruptedError
-from distill.loader import TrainLoader
+from distill.loader import TrainLoader, worker_deaths_explained
 from distill.progress import StepProgress
 from distill.run import LABELS_FILE, RESULT_FILE, SETTINGS_FILE, STATE_FILE, TrainingRun
 from distill.same_run import refuse_other_settings
@@ -33,15 +33,15 @@ log = logging.getLogger(__name__)
 def train(config: TrainConfig, folder: Path | None = None) -> TrainingRun:
     """Train `config.student` and return the finished run; a folder that is finished is returned as it is.
 
-    Writes into `folder` (default `config.output / "train"`) and resumes what an interruption left there: on the CPU
-    the weights end the same, bit for bit. Raises TrainingInterruptedError after SIGINT or SIGTERM, GateError for a
-    teacher that knows nothing, DatasetError for data that `doctor` calls wrong, SettingsError for a folder that holds
-    another run.
+    Writes into `folder` (default `config.output / "train"`) and resumes what an interruption left there: on
+    the CPU the weights end the same, bit for bit. Raises TrainingInterruptedError after SIGINT or SIGTERM,
+    GateError for a teacher that knows nothing, DatasetError for data that `doctor` calls wrong, SettingsError
+    for a folder that holds another run.
     """
     folder = folder or config.output / "train"
     refuse_other_settings(folder, config)
     if (folder / RESULT_FILE).is_file():
-        log.info("%s is finished; nothing to do", folder)
+        log.debug("%s is finished; nothing to do", folder)
         return TrainingRun.open(folder)
     compute = Compute.choose(config.compute)
     processes = Processes.join(compute.device.type)
@@ -66,10 +66,9 @@ class Training:
     def __init__(self, config: TrainConfig, folder: Path, compute: Compute, processes: Processes) -> None:
         self.config, self.folder, self.compute, self.processes = config, folder, compute, processes
         evaluation = config.evaluation
-        selection = evaluation.report_on if evaluation.select_on == "last" else evaluation.select_on
-        check_before_training(config.data, sorted({"train", selection, evaluation.report_on}))
+        check_before_training(config.data, config.splits)
         self.training = open_dataset(config.data, "train")
-        self.selection = open_dataset(config.data, selection)
+        self.selection = open_dataset(config.data, evaluation.selection_split)
         self.report = open_dataset(config.data, evaluation.report_on)
         self.trainer = assemble(config, self.training.labels.num_classes, compute, processes)
         self.done = 0
@@ -79,7 +78,9 @@ class Training:
     def run(self) -> None:
         """From wherever the folder stands to a finished run."""
         self._resume_or_begin()
-        measure_teacher(self.config, self.folder, self.trainer.step.teacher, self.report, self.compute, self.processes)
+        measure_teacher(
+            self.config, self.folder, self.trainer.step.teacher, self.report, self.compute, self.processes
+        )
         config, trainer = self.config, self.trainer
         loader = TrainLoader(
             self.training,
@@ -98,6 +99,7 @@ class Training:
             Interrupt() as interrupt,
             StepProgress(title, self.done, steps, is_shown=self.processes.is_main) as progress,
             History(self.folder, self.rows, is_written=self.processes.is_main) as history,
+            worker_deaths_explained(),
         ):
             clock = time.perf_counter()
             for batch in loader.batches(self.done, steps):
@@ -119,7 +121,9 @@ class Training:
                         "The same command goes on from here."
                     )
             self.rows = history.rows
-        finish(self.config, self.folder, self.report, self.compute, self.processes, asdict(self.best), self.rows)
+        finish(
+            self.config, self.folder, self.report, self.compute, self.processes, asdict(self.best), self.rows
+        )
 
     def _resume_or_begin(self) -> None:
         path = self.folder / STATE_FILE
@@ -170,13 +174,18 @@ class Training:
         }
 
     def _must_stop(self, interrupt: Interrupt) -> bool:
-        """With several processes they agree, and only now and then: asking each other every step costs time."""
+        """Several processes must agree; they ask each other only now and then, because it costs time."""
         if self.processes.world_size > 1 and self.done % self.config.compute.log_every:
             return False
         return self.processes.any(interrupt.requested)
 
     def _save(self, history: History) -> None:
         if self.processes.is_main:
-            state = {"done": self.done, "best": asdict(self.best), "rows": history.rows, "trainer": self.trainer.state()}
+            state = {
+                "done": self.done,
+                "best": asdict(self.best),
+                "rows": history.rows,
+                "trainer": self.trainer.state(),
+            }
             save_state(self.folder / STATE_FILE, state)
         self.processes.wait()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,18 +35,18 @@ class Trainer:
     processes: Processes = field(default_factory=Processes)
 
     def __post_init__(self) -> None:
-        self.step.to(self.compute.device, memory_format=self.compute.memory_format)
+        self.compute.place(self.step)
         self.objective: nn.Module = self.step
         if self.processes.world_size > 1:
             # Unused parameters are allowed: encoders may hold layers that a decoder does not read.
-            self.objective = DistributedDataParallel(self.step, broadcast_buffers=False, find_unused_parameters=True)
+            self.objective = DistributedDataParallel(
+                self.step, broadcast_buffers=False, find_unused_parameters=True
+            )
         self.optimiser = build_optimiser(self.step, self.config, self.compute)
-        self.scaler = torch.amp.GradScaler(self.compute.device.type, enabled=self.compute.dtype == torch.float16)
-        self.average = (
-            AveragedModel(self.step.student, multi_avg_fn=get_ema_multi_avg_fn(self.config.ema), use_buffers=True)
-            if self.config.ema
-            else None
+        self.scaler = torch.amp.GradScaler(
+            self.compute.device.type, enabled=self.compute.dtype == torch.float16
         )
+        self.average = _average(self.step.student, self.config.ema) if self.config.ema else None
         self._sums: dict[str, Tensor] = {}
         self.summed_steps = 0
         """Steps since `forget_losses`."""
@@ -54,7 +54,7 @@ class Trainer:
     @property
     def student(self) -> SegNetwork:
         """The network that is evaluated and saved: the average where there is one."""
-        return self.average.module if self.average is not None else self.step.student  # type: ignore[return-value]
+        return self.step.student if self.average is None else cast(SegNetwork, self.average.module)
 
     def lr_at(self, step: int) -> float:
         c = self.config
@@ -74,7 +74,8 @@ class Trainer:
             mine = slice(part * share, (part + 1) * share)
             context = StepContext(number, batch.sample_seeds[mine])
             losses: StepLosses = self.objective(images[mine], target[mine], valid_pixels, context)
-            self.scaler.scale(losses.total / parts).backward()
+            loss = self.scaler.scale(losses.total / parts)
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             self._remember(losses.raw, parts)
         self._clip()
         self.scaler.step(self.optimiser)
@@ -85,13 +86,13 @@ class Trainer:
         self.summed_steps += 1
 
     def mean_losses(self) -> dict[str, float]:
-        """Mean raw value of each term since the last `forget_losses`. Raises DivergedError for one that is no number."""
+        """Mean raw value of each term since `forget_losses`. Raises DivergedError for NaN and Inf."""
         means = {name: float(value) / max(self.summed_steps, 1) for name, value in self._sums.items()}
         broken = [name for name, value in means.items() if not abs(value) < float("inf")]
         if broken:
             raise DivergedError(
-                f"the loss {', '.join(broken)} is no longer a number. Lower optim.lr or the weight of that loss, "
-                "or clip all gradients (optim.clip=all)."
+                f"the loss {', '.join(broken)} is no longer a number. Lower optim.lr or the weight of that "
+                "loss, or clip all gradients (optim.clip=all)."
             )
         return means
 
@@ -122,7 +123,7 @@ class Trainer:
         self.summed_steps = state["summed_steps"]
 
     def _valid_pixels(self, target: Tensor) -> Tensor:
-        """What cross-entropy sums are divided by, per process: DDP then averages to the mean over the global batch."""
+        """What a process divides its cross-entropy sum by: DDP averages to the mean over the global batch."""
         count = (target != IGNORE).sum().float()
         if self.config.loss_mean == "global":
             count = self.processes.sum(count) / self.processes.world_size
@@ -140,6 +141,12 @@ class Trainer:
             self._sums[name] = self._sums.get(name, 0) + value / parts
 
 
+def _average(student: SegNetwork, decay: float) -> AveragedModel:
+    """An exponential moving average of weights and of norm statistics."""
+    rule = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # untyped in torch
+    return AveragedModel(student, multi_avg_fn=rule, use_buffers=True)
+
+
 def build_optimiser(step: nn.Module, config: OptimConfig, compute: Compute) -> torch.optim.Optimizer:
     """SGD or AdamW over student and adapters, one learning rate for all (published)."""
     trained = [parameter for parameter in step.parameters() if parameter.requires_grad]
@@ -153,4 +160,3 @@ def build_optimiser(step: nn.Module, config: OptimConfig, compute: Compute) -> t
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, fused=True)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
-

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from distill.networks.output import SegNetwork
-from modelpack.atomic import write_with
+from modelpack.atomic import write_bytes
 from modelpack.errors import CheckpointError
 
 STUDENT_FILE = "student.safetensors"
@@ -49,9 +49,7 @@ def load_weights(network: SegNetwork, path: Path) -> None:
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write every parameter and buffer as safetensors, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    write_with(
-        path, lambda temporary: safetensors.torch.save_file(state, temporary, metadata={"format": "pt"})
-    )
+    write_bytes(path, safetensors.torch.save(state, metadata={"format": "pt"}))
 
 
 def read_state(path: Path) -> State:
@@ -107,7 +105,7 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
             f"Check that `network` and its options are the ones that the file was made with."
         )
     module.load_state_dict(state, strict=False)
-    _log.info("loaded %d tensors from %s", len(state), path)
+    _log.debug("loaded %d tensors from %s", len(state), path)
 
 
 def _file_of(path: Path) -> Path:

@@ -10,6 +10,7 @@ from distill.datasets.label_table import UNKNOWN, LabelTable, index_table, label
 from distill.datasets.mask_formats import ColourMasks, IndexMasks, MaskFormat
 from modelpack.errors import DatasetError
 from modelpack.labels import IGNORE, Colour, LabelSet, distinct_palette
+from modelpack.recipe import yaml_problem
 from modelpack.settings import StrictModel, parse_settings
 
 Value = Annotated[int, Field(ge=0, le=255)]
@@ -90,7 +91,7 @@ def read_classes(path: Path) -> ClassesFile:
             "`masks: colour` and `palette: [[128, 64, 128], ...]`."
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}") from error
+        raise DatasetError(f"{path} cannot be read: {yaml_problem(error)}.") from error
     if not isinstance(values, dict):
         raise DatasetError(f"{path} must hold `names: [...]`, found {type(values).__name__}.")
     return parse_settings(ClassesFile, values, str(path))

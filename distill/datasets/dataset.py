@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from modelpack.errors import DatasetError
 from modelpack.labels import LabelSet
@@ -19,6 +20,12 @@ class DatasetSettings(StrictModel):
     name: str
     root: Path | None = None
     """Folder of the data as distributed. Generated datasets need none."""
+
+    @field_validator("root")
+    @classmethod
+    def _from_home(cls, root: Path | None) -> Path | None:
+        """Shells leave the `~` of `data.root=~/mydata` as it is."""
+        return root.expanduser() if root is not None else None
 
 
 @dataclass(frozen=True)

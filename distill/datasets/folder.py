@@ -9,7 +9,7 @@ from pydantic import field_validator
 from distill.datasets.classes_file import read_classes
 from distill.datasets.dataset import DatasetSettings, MissingSplitError
 from distill.datasets.files import FileDataset
-from distill.datasets.pairing import pair_files
+from distill.datasets.pairing import listed, pair_files
 from modelpack.errors import DatasetError
 
 
@@ -53,8 +53,22 @@ def open_folder(settings: FolderSettings, split: str) -> FileDataset:
         if settings.list_file is None
         else _read_list(settings.root / settings.list_file.replace("{split}", word))
     )
-    entries = pair_files(settings.root, images, masks, names)
+    try:
+        entries = pair_files(settings.root, images, masks, names)
+    except MissingSplitError as error:
+        raise MissingSplitError(f"{error} {_layout(settings, word)}") from None
     return FileDataset(classes.labels(), split, entries, classes.table(), classes.mask_format())
+
+
+def _layout(settings: FolderSettings, word: str) -> str:
+    """What is there instead, and how to say where images and masks lie."""
+    folder = settings.root / word
+    folder = folder if folder.is_dir() else settings.root
+    there = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    return (
+        f"{folder} holds {listed(there) or 'nothing'}. Other names can be given: data.images={{split}}/img "
+        "data.masks={split}/annotations data.splits.val=validation."
+    )
 
 
 def _read_list(path: Path) -> tuple[str, ...]:

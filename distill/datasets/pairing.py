@@ -34,7 +34,7 @@ def pair_files(root: Path, images: str, masks: str, names: Iterable[str] | None 
     no_image = [name for name in wanted if name not in image_of]
     if no_mask or no_image:
         problems = [
-            f"{len(missing)} without {kind}: {_listed(missing)}"
+            f"{len(missing)} without {kind}: {listed(missing)}"
             for kind, missing in (("mask", no_mask), ("image", no_image))
             if missing
         ]
@@ -51,9 +51,7 @@ def _files(root: Path, pattern: str, suffixes: tuple[str, ...], kind: str) -> Ma
         pattern = f"{pattern}/{_NAME}"
     folder = root / pattern.partition(_NAME)[0].rpartition("/")[0]
     if not folder.is_dir():
-        raise MissingSplitError(
-            f"{kind} folder {folder} does not exist. Check data.root, or download the data to it."
-        )
+        raise MissingSplitError(f"{kind} folder {folder} does not exist. Check data.root.")
     before, _, after = pattern.partition(_NAME)
     has_suffix = after.lower().endswith(suffixes)
     expression = re.compile(re.escape(before) + "(.+?)" + re.escape(after) + ("" if has_suffix else r"\.\w+"))
@@ -70,7 +68,8 @@ def _files(root: Path, pattern: str, suffixes: tuple[str, ...], kind: str) -> Ma
     return found
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first few, and how many more."""
     return ", ".join(names[:_MAX_NAMED]) + (
         f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     )

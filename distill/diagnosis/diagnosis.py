@@ -36,10 +36,14 @@ class Diagnosis:
         findings = sorted(self.findings, key=lambda finding: _ORDER[finding.severity])
         lines = [f"dataset {self.dataset}", "", *_table(self.scans), ""]
         lines += [f"{finding.severity:<8}{finding}" for finding in findings]
-        verdict = (
-            f"{len(self.errors)} errors: training will refuse this dataset." if self.errors else "no errors."
-        )
+        verdict = "no errors."
+        if self.errors:
+            verdict = f"{count_of_errors(len(self.errors))}: training will refuse this dataset."
         return "\n".join([*lines, verdict])
+
+
+def count_of_errors(count: int) -> str:
+    return f"{count} error{'s' * (count != 1)}"
 
 
 def _facts(scan: Scan) -> dict[str, Any]:

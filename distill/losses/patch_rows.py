@@ -35,7 +35,7 @@ def sum_of_row_losses(
 
 class _RowLosses(torch.autograd.Function):
     @staticmethod
-    def forward(  # noqa: PLR0917  (autograd passes arguments by position)
+    def forward(
         ctx: Any,
         student: Tensor,
         teacher: Tensor,

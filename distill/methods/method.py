@@ -1,8 +1,8 @@
-"""What a distillation method is: frozen settings, a declaration of needs, and a module that returns named losses."""
+"""What a distillation method is: settings, a declaration of needs, and a module that returns named losses."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -44,12 +44,10 @@ class StepContext:
     step: int
     """Optimiser steps done before this one."""
     sample_seeds: tuple[int, ...]
-    """One number per image of the batch, from (run seed, epoch, index): the same on any number of processes."""
-    reduce_sum: Callable[[Tensor], Tensor] = field(default=lambda value: value)
-    """Sums a count over all processes (identity with one); gradients do not pass."""
+    """One number per image, from (run seed, epoch, index): the same on any number of processes."""
 
     def uniform(self, height: int, width: int, device: torch.device) -> Tensor:
-        """(N, 1, height, width) float32 in [0, 1): each image from its own seed, so sharding changes nothing."""
+        """(N, 1, height, width) float32 in [0, 1), each image from its seed: sharding changes nothing."""
         maps = []
         for seed in self.sample_seeds:
             generator = torch.Generator().manual_seed(seed)

@@ -17,7 +17,7 @@ from distill.replay.kd import replay_kd
 from distill.replay.line import ReplayLine
 from distill.replay.logits import replay_logits, replay_metrics
 from distill.replay.network import replay_network
-from modelpack.errors import SegError
+from modelpack.errors import RuntimeUnavailableError, SegError
 
 Replay = Callable[[Golden], Comparison | None]
 """Recomputes what it knows of a file in the file's dtype, on its device; None: nothing there."""
@@ -37,7 +37,14 @@ DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 def replay(files: Iterable[Path], device: str = "cpu") -> list[ReplayLine]:
-    """One line for each file and dtype; a file that cannot be replayed gives one line that says why."""
+    """One line for each file and dtype; a file that cannot be replayed gives one line that says why.
+
+    Raises RuntimeUnavailableError for `cuda` where torch sees no CUDA device.
+    """
+    if device != "cpu" and not torch.cuda.is_available():
+        raise RuntimeUnavailableError(
+            f"device {device} is not available: torch sees no CUDA device. Use cpu."
+        )
     return [line for file in files for line in _replay_file(file, torch.device(device))]
 
 
@@ -55,7 +62,7 @@ def _replay_file(path: Path, device: torch.device) -> list[ReplayLine]:
             functions = _functions(golden)
             if not functions:
                 return [ReplayLine(str(path), skipped=golden.method)]
-            with torch.backends.cudnn.flags(allow_tf32=False):
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
                 for function in functions:
                     comparison = function(golden)
                     if comparison is not None:

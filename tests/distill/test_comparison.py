@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from distill.compare import CompareConfig
+from distill.compare_report import render_markdown
 from distill.comparison import difference, mean_and_deviation, miou_of
+from modelpack.environment import fingerprint
 
 
 def counts(generator: np.random.Generator, hit_rate: float, images: int = 40, classes: int = 3) -> np.ndarray:
@@ -47,3 +50,35 @@ def test_only_common_seeds_are_compared():
 def test_a_single_value_has_no_deviation():
     assert mean_and_deviation([3.0]) == (3.0, None)
     assert mean_and_deviation([1.0, 3.0]) == (2.0, pytest.approx(np.sqrt(2)))
+
+
+@pytest.mark.parametrize(
+    ("names", "baselines"),
+    [(["alone", "afdcd"], ("alone",)), (["kd", "alone", "x"], ("alone", "kd")), (["x", "y"], ())],
+)
+def test_variants_are_compared_with_those_of_alone_and_kd_that_there_are(names, baselines):
+    assert CompareConfig(variants={name: [] for name in names}).baselines == baselines
+
+
+def test_a_baseline_that_is_no_variant_is_refused():
+    with pytest.raises(ValueError, match="against names kd, which is no variant; there are alone"):
+        CompareConfig(variants={"alone": []}, against=("kd",))
+
+
+def test_the_table_names_the_code_and_the_machine():
+    environment = fingerprint()
+    row = {"variant": "alone", "mean": 1.0, "deviation": None, "miou_percent": [1.0], "difference": {}}
+    report = {"dataset": "d", "split": "val", "images": 1, "image_size": "native"}
+    result = {
+        "name": "n",
+        "report": report,
+        "rows": [row | {"iou_per_class": {"a": None}}],
+        "student": {"network": "s", "parameters": 1},
+        "teacher": None,
+        "environment": environment,
+        **dict.fromkeys(("steps", "batch", "selection", "precision", "device"), 1),
+        "seeds": [0],
+    }
+    last = render_markdown(result).strip().splitlines()[-1]
+    assert last.startswith(f"afdcd {environment['code']}")
+    assert environment["cpu"]["model"] in last

@@ -166,6 +166,30 @@ def test_a_missing_test_split_is_no_mistake_until_it_is_asked_for(tmp_path: Path
     assert len(examine(settings, ["train", "test"]).errors) == 1
 
 
+def test_a_split_that_the_recipe_needs_must_be_there(tmp_path: Path) -> None:
+    settings = write_folder(tmp_path, counts={"train": 20, "test": 5})
+    diagnosis = examine(settings, ["train", "val"])
+    assert [finding.split for finding in diagnosis.errors] == ["val"]
+    assert "holds classes.yaml, test/, train/." in str(diagnosis.errors[0])
+    assert "data.splits.val=validation" in str(diagnosis.errors[0])
+
+
+def test_a_folder_of_another_name_is_shown_with_what_is_there(tmp_path: Path) -> None:
+    settings = write_folder(tmp_path, counts={"train": 20})
+    (tmp_path / "train" / "masks").rename(tmp_path / "train" / "labels")
+    finding = the_finding(settings, "error", "train holds images/, labels/.")
+    assert "data.masks={split}/annotations" in str(finding)
+
+
+def test_what_holds_for_all_splits_is_said_once(tmp_path: Path) -> None:
+    settings = write_folder(tmp_path)
+    (tmp_path / "classes.yaml").write_text("names: [a, b")
+    found = the_finding(settings, "error", "train+val+test: ")
+    assert str(found).endswith(
+        "cannot be read: line 1, column 13: expected ',' or ']', but got '<stream end>'."
+    )
+
+
 def test_class_shares_are_of_all_pixels(tmp_path: Path) -> None:
     settings = write_folder(tmp_path, counts={"train": 20})
     change_masks(tmp_path, "train", bands(0, 1, 2, 255))

@@ -1,6 +1,9 @@
 """Batches depend on (seed, step) alone."""
 
+import multiprocessing
+import os
 import random
+import signal
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from distill.datasets import open_dataset
 from distill.datasets.cached import CachedDataset, cached
 from distill.datasets.dataset import SegDataset
 from distill.datasets.streets import StreetsSettings
-from distill.loader import Batch, TrainLoader
+from distill.loader import Batch, LoaderError, TrainLoader, worker_deaths_explained
 from distill.sampling import Sampling
 from distill.seeds import sample_seed
 from modelpack.errors import DatasetError, SettingsError
@@ -146,3 +149,26 @@ def test_sample_seeds_fit_torch_and_differ() -> None:
     assert len(seeds) == 125
     for seed in seeds:
         torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_leaves_the_workers_at_work(
+    dataset: SegDataset, number: signal.Signals
+) -> None:
+    batches = loader(dataset, workers=1).batches(0, 8)
+    first = next(batches)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, number)
+    rest = list(batches)
+    assert len(rest) == 7
+    assert_equal(first, next(loader(dataset).batches()))
+
+
+def test_a_lost_worker_is_one_clear_error(dataset: SegDataset) -> None:
+    batches = loader(dataset, workers=1).batches()
+    next(batches)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGKILL)
+    sentence = r"a loader process died .* set compute\.workers=0"
+    with pytest.raises(LoaderError, match=sentence), worker_deaths_explained():
+        list(islice(batches, 100))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from distill.replay import run_replay
+from modelpack.errors import RuntimeUnavailableError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 LOSS_LINE = re.compile(r"\S+ dtype=(float64|float32) loss_rel_err=\S+ grad_rel_err=\S+ (ok|FAIL)")
@@ -141,3 +143,17 @@ def test_network_parameters_of_another_name_are_listed(tmp_path):
     path = changed(tmp_path, "network_pspnet_resnet18.npz", meta={"parameters": shapes})
     lines, _ = run_replay([path])
     assert "parameters differ from ours in name or shape: head.extra.weight (1 in all)" in lines[0]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read():
+    with pytest.raises(RuntimeUnavailableError, match="torch sees no CUDA device"):
+        run_replay([Path("none.npz")], "cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.npz")), ids=lambda path: path.stem)
+def test_cuda_reproduces_the_authors(path):
+    lines, is_right = run_replay([path], "cuda")
+    assert is_right, lines

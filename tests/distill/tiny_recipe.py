@@ -43,8 +43,18 @@ def tiny_values(output: Path, **over: Any) -> dict[str, Any]:
     return merge(base, over)
 
 
+def taught_values(output: Path, teacher: Path, **over: Any) -> dict[str, Any]:
+    """The same, distilled with logits and Af-DCD from the checkpoint `teacher`."""
+    lesson = {"teacher": {**NETWORK, "min_miou": 0, "checkpoint": str(teacher)}, "methods": [KD, AFDCD]}
+    return tiny_values(output, **merge(lesson, over))
+
+
 def tiny_config(output: Path, **over: Any) -> TrainConfig:
-    return parse_settings(TrainConfig, tiny_values(output, **over), "tiny")
+    return as_config(tiny_values(output, **over))
+
+
+def as_config(values: dict[str, Any]) -> TrainConfig:
+    return parse_settings(TrainConfig, values, "tiny")
 
 
 def write_recipe(path: Path, values: dict[str, Any]) -> Path:
