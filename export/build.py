@@ -66,7 +66,7 @@ def export_model(config: ExportConfig) -> ModelPackage:
             dataset,
             resizing,
             Path(scratch),
-            count=min(len(dataset), config.parity.max_images or len(dataset)),
+            count=_count(config, dataset),
             logit_images=config.parity.logit_images,
             low_margin=config.parity.low_margin,
         )
@@ -113,8 +113,24 @@ def _input_size(config: ExportConfig, run: TrainingRun, dataset: SegDataset) -> 
         return config.size
     if run.config.evaluation.size is not None:
         return run.config.evaluation.size
-    height, width = dataset[0].image_hwc.shape[:2]
+    first, *others = (_size(dataset, index) for index in range(_count(config, dataset)))
+    if any(size != first for size in others):
+        log.info(
+            "images of %s differ in size: the graph takes any (export.size=[height, width] fixes one)",
+            dataset.split,
+        )
+        return None
+    return first
+
+
+def _size(dataset: SegDataset, index: int) -> tuple[int, int]:
+    height, width = dataset[index].image_hwc.shape[:2]
     return height, width
+
+
+def _count(config: ExportConfig, dataset: SegDataset) -> int:
+    """How many images the gate looks at."""
+    return min(len(dataset), config.parity.max_images or len(dataset))
 
 
 def _add(package: PackageWriter, name: str, target: Target, details: dict[str, Any]) -> None:

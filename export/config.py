@@ -68,7 +68,8 @@ class ExportConfig(StrictModel):
     targets: tuple[str, ...] = ("onnx-fp32",)
     """Names of `TARGETS`, checked in this order; the first is what consumers load by default."""
     size: tuple[Side, Side] | Literal["dynamic"] | None = None
-    """(height, width) of the graph's input. None: the run's evaluation size, or that of its first image."""
+    """(height, width) of the graph's input. None: the run's evaluation size, or the size that all images of
+    the gate's split have; where they differ, dynamic."""
     filter: Literal["bilinear", "area"] = "bilinear"
     """How images are brought to a fixed size."""
     confidence: bool = False

@@ -56,7 +56,11 @@ class Gate:
                 f"No package is written; figures and worst images are in {folder}.",
             )
         log.info(
-            "%s: agreement %.5f, mIoU %+.3f points", name, parity.agreement, parity.miou_difference_points
+            "%s against the PyTorch network on %d images: agreement %.5f, mIoU %+.3f points",
+            name,
+            parity.images,
+            parity.agreement,
+            parity.miou_difference_points,
         )
         self.passed.append(comparison)
         return comparison

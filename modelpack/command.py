@@ -3,8 +3,10 @@
 Exit codes: 0 done, 1 a gate or the work failed, 2 wrong use. Only this file and `__main__.py` files print.
 """
 
+import errno
 import json
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +22,22 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings laid upon the recipe.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="End with one line of JSON on stdout.")]
+
+_OTHER_OUTPUT = "Give a folder that you may write to, as in output=FOLDER."
+_FREE_SPACE = "Make room, or give another output=FOLDER; the same command goes on from here."
+_WAYS_OUT = {
+    errno.EACCES: _OTHER_OUTPUT,
+    errno.EPERM: _OTHER_OUTPUT,
+    errno.EROFS: _OTHER_OUTPUT,
+    errno.EEXIST: _OTHER_OUTPUT,
+    errno.ENOTDIR: _OTHER_OUTPUT,
+    errno.EISDIR: _OTHER_OUTPUT,
+    errno.ENAMETOOLONG: _OTHER_OUTPUT,
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EFBIG: _FREE_SPACE,
+}
+"""What the file system refuses through nobody's fault but the machine's or the user's."""
 
 
 def new_app(stage: str, summary: str) -> typer.Typer:
@@ -38,6 +56,11 @@ def run(app: typer.Typer, args: Sequence[str], prog: str) -> int:
     except SegError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _WAYS_OUT:
+            raise
+        print(f"error: {error.filename}: {error.strerror}. {_WAYS_OUT[error.errno]}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
         return 130
@@ -57,6 +80,7 @@ def show(text: str) -> None:
 
 def _set_up_logging() -> None:
     """Lines with time and level on a terminal, plain lines elsewhere; both on stderr."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # who reads a damaged image says so
     if logging.getLogger().handlers:
         return
     if sys.stderr.isatty():

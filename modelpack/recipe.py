@@ -4,6 +4,8 @@ A recipe describes the whole chain. The keys of the other stages stand in sectio
 everything else describes training. Each stage takes its part and validates it strictly.
 """
 
+import importlib.resources
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -15,6 +17,10 @@ from modelpack.errors import SettingsError
 
 SECTIONS = ("compare", "export", "bench", "serve")
 """Top-level keys that belong to a stage other than training."""
+_PLACEHOLDER = re.compile(r"\{\w+\}")
+"""As in `{split}/images`: a pattern of paths, which YAML would take for the start of a mapping."""
+_SHIPPED = "recipes"
+"""The installed package that holds the recipes; a path below a folder of this name may mean one of them."""
 
 
 def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -22,7 +28,7 @@ def read_recipe(path: Path | str, overrides: Sequence[str] = ()) -> dict[str, An
 
     Raises SettingsError for a missing or unreadable file and for an override that does not fit.
     """
-    values = _load(Path(path), seen=())
+    values = _load(_found(Path(path)), seen=())
     for override in overrides:
         apply_override(values, override)
     return values
@@ -57,9 +63,10 @@ def apply_override(values: dict[str, Any], override: str) -> None:
             f"override {override!r} is not KEY=VALUE, as in data.root=/data/camvid or seed=1."
         )
     try:
-        value = yaml.safe_load(text)
+        value = text if _PLACEHOLDER.search(text) else yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"override {override!r}: the value is not YAML ({error}).") from error
+        problem = yaml_problem(error)
+        raise SettingsError(f"override {override!r}: the value is not YAML ({problem}).") from error
     _assign(values, key, value)
 
 
@@ -88,6 +95,23 @@ def _place(node: Any, part: str, key: str) -> str | int:
     return int(part)
 
 
+def yaml_problem(error: Exception) -> str:
+    """What is wrong and where, in one line; the message itself of what is no YAML error."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', None) or 'not YAML'}"
+
+
+def _found(path: Path) -> Path:
+    """`path`, or the shipped recipe that `recipes/NAME.yaml` means where there is no such folder."""
+    if path.exists() or path.parts[:1] != (_SHIPPED,):
+        return path
+    with importlib.resources.as_file(importlib.resources.files(_SHIPPED)) as folder:
+        shipped = folder.joinpath(*path.parts[1:])
+    return shipped if shipped.is_file() else path
+
+
 def _load(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise SettingsError(f"recipe {path} includes itself.")
@@ -96,7 +120,7 @@ def _load(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     except FileNotFoundError:
         raise SettingsError(f"recipe {path} does not exist. The ones that ship are in recipes/.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"recipe {path} cannot be read: {error}") from error
+        raise SettingsError(f"recipe {path} cannot be read: {yaml_problem(error)}.") from error
     if not isinstance(values, dict):
         raise SettingsError(f"recipe {path} must hold settings (KEY: VALUE), found {type(values).__name__}.")
     included = values.pop("include", None)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from distill.datasets.camvid import CAMVID_LABELS
 from distill.networks import build_network
 from distill.networks.output import normalise
 from distill.run import TrainingRun, load_student
@@ -15,6 +16,7 @@ from export.other_sizes import OTHER_SIZES
 from export.reference import Reference
 from modelpack.preprocess import CAFFE_BGR
 from modelpack.runtimes import open_runtime
+from tests.distill.folder_data import write_classes, write_image, write_mask
 from tests.export.tiny_run import write_tiny_run
 
 UNSEEN_SIZE = (75, 130)
@@ -45,6 +47,20 @@ def test_a_dynamic_package_of_a_bgr_network_is_right_at_a_size_that_nobody_tried
         )
     found = open_runtime(package, device="cpu", threads=1).run(images)["mask"]
     assert (found == expected.argmax(1).numpy()).mean() >= MIN_AGREEMENT
+
+
+@pytest.mark.parametrize(
+    ("second", "shape"), [((75, 130), ("batch", "height", "width", 3)), ((64, 96), ("batch", 64, 96, 3))]
+)
+def test_images_of_different_sizes_make_a_dynamic_graph_and_of_one_size_a_fixed_one(tmp_path, second, shape):
+    for split in ("train", "val"):
+        for index, (height, width) in enumerate([(64, 96), second]):
+            write_image(tmp_path / split / "images" / f"{index}.png", f"{split}{index}", height, width)
+            write_mask(tmp_path / split / "masks" / f"{index}.png", np.zeros((height, width), np.uint8))
+    write_classes(tmp_path, {"names": list(CAMVID_LABELS.names)})
+    run_dir = write_tiny_run(tmp_path / "run", data={"name": "folder", "root": str(tmp_path)})
+    package = export_model(ExportConfig(run_dir=run_dir, package_dir=tmp_path / "package"))
+    assert package.manifest.inputs[0].shape == shape
 
 
 def test_adaptive_pooling_is_refused_with_dynamic_sizes_and_the_way_out_is_named(tmp_path):

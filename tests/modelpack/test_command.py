@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -18,6 +19,8 @@ def app():
             "settings": SettingsError("recipe r.yaml: lr is required."),
             "interrupt": KeyboardInterrupt(),
             "bug": RuntimeError("a bug"),
+            "full": OSError(errno.ENOSPC, "No space left on device", "runs/a.bin"),
+            "not ours": OSError(errno.EBADF, "Bad file descriptor"),
         }
         if problem:
             raise problems[problem]
@@ -46,6 +49,12 @@ def test_without_json_only_the_text_is_printed(app, capsys):
     [
         ("gate", 1, "error: agreement is 0.9, the rule is 0.999.\n"),
         ("settings", 2, "error: recipe r.yaml: lr is required.\n"),
+        (
+            "full",
+            1,
+            "error: runs/a.bin: No space left on device. Make room, or give another output=FOLDER; "
+            "the same command goes on from here.\n",
+        ),
     ],
 )
 def test_an_error_is_one_sentence_on_stderr_and_its_exit_code(app, capsys, problem, code, sentence):
@@ -72,6 +81,7 @@ def test_an_interrupt_exits_with_130(app):
     assert run(app, ["work", "--problem", "interrupt"], "afdcd stage") == 130
 
 
-def test_a_bug_keeps_its_traceback(app):
-    with pytest.raises(RuntimeError, match="a bug"):
-        run(app, ["work", "--problem", "bug"], "afdcd stage")
+@pytest.mark.parametrize(("problem", "error"), [("bug", RuntimeError), ("not ours", OSError)])
+def test_a_bug_keeps_its_traceback(app, problem, error):
+    with pytest.raises(error, match=r"a bug|Bad file descriptor"):
+        run(app, ["work", "--problem", problem], "afdcd stage")

@@ -63,8 +63,34 @@ def test_an_override_that_does_not_fit_says_why(recipe, override, message):
 
 
 def test_an_override_that_is_not_yaml_says_so(recipe):
-    with pytest.raises(SettingsError, match=r"override 'seed=\[1': the value is not YAML"):
+    with pytest.raises(
+        SettingsError, match=r"override 'seed=\[1': the value is not YAML \(line 1, column 3: "
+    ):
         read_recipe(recipe, ["seed=[1"])
+
+
+def test_a_pattern_of_paths_is_no_mapping(recipe):
+    assert read_recipe(recipe, ["data.masks={split}/m/{name}.png"])["data"] == {
+        "masks": "{split}/m/{name}.png"
+    }
+
+
+def test_a_shipped_recipe_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_recipe("recipes/folder.yaml")["name"] == "folder"
+    assert read_recipe("recipes/published/camvid-teacher.yaml")["optim"]["steps"] == 40_000
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "folder.yaml").write_text("name: mine")
+    assert read_recipe("recipes/folder.yaml")["name"] == "mine"
+
+
+def test_a_recipe_that_is_not_yaml_is_named_with_the_line(tmp_path):
+    (tmp_path / "r.yaml").write_text("a: 1\nb: [1, 2\nc: 3\n")
+    with pytest.raises(SettingsError) as caught:
+        read_recipe(tmp_path / "r.yaml")
+    assert str(caught.value) == (
+        f"recipe {tmp_path}/r.yaml cannot be read: line 3, column 2: expected ',' or ']', but got ':'."
+    )
 
 
 def test_merge_leaves_its_inputs_alone():
