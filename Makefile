@@ -26,8 +26,10 @@ format: environment
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-gpu: environment  ## What only a GPU can prove; without one it says so and exits 0.
-	$(BIN)/python docs/gpu/prove.py --out docs/results/gpu
+DEADLINE_MINUTES ?= 25
+gpu: environment  ## What only a GPU can prove (docs/gpu.md); without one it says so and exits 0.
+	$(BIN)/python -m afdcd.gpu --deadline-minutes $(DEADLINE_MINUTES) \
+		$(if $(OUT),--out "$(OUT)") $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)")
 
 environment: $(VENV)/.installed
 

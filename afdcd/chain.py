@@ -1,6 +1,7 @@
-"""The whole chain of one recipe as a list of stages: teacher, variants, comparison, packages, latency, service, report."""
+"""The whole chain of one recipe as a list of stages, from training the teacher to writing the report."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from distill.compare import (
     variant_folder,
 )
 from distill.config import TrainConfig
+from distill.datasets import open_dataset
+from distill.datasets.dataset import MissingSplitError
+from distill.same_run import settings_that_matter
 from distill.train import train
 from export.build import export_model
 from export.config import ExportConfig
@@ -37,7 +41,7 @@ LEDGER_FILE = "chain.json"
 
 
 class ChainConfig(StrictModel):
-    """What the chain ships, out of all it trains. Stands in a recipe's `export` section beside the export settings."""
+    """What the chain ships, out of all it trains: two keys of a recipe's `export` section beside its own."""
 
     variant: str
     """Name of the compared variant that is packaged."""
@@ -66,11 +70,15 @@ class Recipe:
         )
         if self.chosen.variant not in self.compare.variants or self.chosen.seed not in self.compare.seeds:
             raise SettingsError(
-                f"{source}: export takes variant {self.chosen.variant!r} of seed {self.chosen.seed}, which `compare` does "
-                f"not train (variants {', '.join(self.compare.variants)}; seeds {', '.join(map(str, self.compare.seeds))})."
+                f"{source}: export takes variant {self.chosen.variant!r} of seed {self.chosen.seed}, which "
+                f"`compare` does not train (variants {', '.join(self.compare.variants)}; "
+                f"seeds {', '.join(map(str, self.compare.seeds))})."
             )
         self.export = self._export_config(export, self.student_run, PACKAGE_FOLDER)
-        self.teacher_export = self._export_config(export, self.output / TEACHER_FOLDER, TEACHER_PACKAGE_FOLDER)
+        teacher_export = {**export, "name": f"{self.export.name or self.config.name}-teacher"}
+        self.teacher_export = self._export_config(
+            teacher_export, self.output / TEACHER_FOLDER, TEACHER_PACKAGE_FOLDER
+        )
         self.bench_section = section(values, "bench")
         self.values = values
 
@@ -102,8 +110,20 @@ class Recipe:
 def run_chain(values: Mapping[str, Any], source: str, *, accepts_other_code: bool = False) -> Path:
     """Run every stage of the recipe that is not done; returns the report's path."""
     recipe = Recipe(values, source)
+    _check_split_of_the_gate(recipe)
     Ledger(recipe.output / LEDGER_FILE, accepts_other_code).run(stages(recipe))
     return recipe.output / REPORT_FILE
+
+
+def _check_split_of_the_gate(recipe: Recipe) -> None:
+    """The export comes after hours of training: raises what it would raise then."""
+    split = recipe.export.parity.split
+    try:
+        open_dataset(recipe.config.data, split)
+    except MissingSplitError as error:
+        raise MissingSplitError(
+            f"{error} The export checks accuracy on {split}; export.parity.split=SPLIT names another."
+        ) from None
 
 
 def stages(recipe: Recipe) -> list[Stage]:
@@ -129,7 +149,9 @@ def _trainings(recipe: Recipe) -> list[Stage]:
         for name, methods in recipe.compare.variants.items():
             config = variant_config(recipe.with_teacher, methods, seed, recipe.source)
             folder = variant_folder(recipe.output, name, seed)
-            chain.append(_training(f"train {name}, seed {seed}", config, folder, code, data, needs if methods else ()))
+            chain.append(
+                _training(f"train {name}, seed {seed}", config, folder, code, data, needs if methods else ())
+            )
     return chain
 
 
@@ -138,9 +160,9 @@ def _training(
 ) -> Stage:
     return Stage(
         name=name,
-        work=lambda: train(config, folder),
+        work=partial(train, config, folder),
         outputs=(folder,),
-        settings={"train": config.model_dump(mode="json"), "data": data},
+        settings={"train": settings_that_matter(config.model_dump(mode="json")), "data": data},
         packages=code,
         needs=needs,
         resumes=True,
@@ -166,7 +188,7 @@ def _packages(recipe: Recipe, trained: tuple[str, ...]) -> list[Stage]:
     return [
         Stage(
             name=name,
-            work=lambda config=config: export_model(config),
+            work=partial(export_model, config),
             outputs=(config.package_dir,),
             settings=config.model_dump(mode="json"),
             packages=("modelpack", "distill", "export"),
@@ -219,5 +241,3 @@ def _report(recipe: Recipe, done: tuple[str, ...]) -> Stage:
         packages=("modelpack", "distill", "afdcd"),
         needs=done,
     )
-
-

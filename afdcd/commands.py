@@ -1,6 +1,7 @@
 """`afdcd run RECIPE` and `afdcd demo`."""
 
 import importlib.resources
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,8 @@ run_app = command.new_app("run", "The whole chain on a recipe.")
 demo_app = command.new_app("demo", "The whole chain on the embedded dataset.")
 
 AcceptsOtherCode = Annotated[
-    bool, typer.Option("--accept-other-code", help="Keep finished stages that another version of the code made.")
+    bool,
+    typer.Option("--accept-other-code", help="Keep finished stages that another version of the code made."),
 ]
 
 
@@ -39,8 +41,9 @@ def demo(overrides: command.Overrides = None, as_json: command.AsJson = False) -
 
 
 def _run(recipe: Path, overrides: Sequence[str], accept_other_code: bool, as_json: bool) -> None:
-    from afdcd.chain import run_chain  # noqa: PLC0415  (brings torch)
+    from afdcd.chain import PACKAGE_FOLDER, run_chain  # noqa: PLC0415  (brings torch)
 
     report = run_chain(read_recipe(recipe, overrides), str(recipe), accepts_other_code=accept_other_code)
     command.show(f"report: {report}")
+    command.show(f"serve it: afdcd serve start {shlex.quote(str(report.parent / PACKAGE_FOLDER))}")
     command.finish({"report": str(report)}, as_json)

@@ -1,4 +1,4 @@
-"""A hash that changes when a dataset does: names and sizes of all files, and the start of each one's content."""
+"""A hash that changes when a dataset does: of names and sizes of all files, and the start of each one."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ HEAD_BYTES = 1 << 16
 
 
 def data_version(settings: DatasetSettings) -> str:
-    """Hex digest of the files below `root`; of the settings alone where data is generated or the root is missing."""
+    """Hex digest of settings and files below `root`; of the settings alone where there are no files."""
     digest = hashlib.sha256(settings.model_dump_json().encode())
     if settings.root is not None and settings.root.is_dir():
         for path in sorted(path for path in settings.root.rglob("*") if path.is_file()):

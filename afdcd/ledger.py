@@ -1,7 +1,7 @@
 """Remember which stage of a chain is done, and by what: settings, code and inputs.
 
-A stage whose key is unchanged is skipped; one that was interrupted goes on where it stopped; one whose key changed has
-its old outputs moved aside before it starts anew.
+A stage whose key is unchanged is skipped; one that was interrupted goes on where it stopped; one whose key
+changed has its old outputs moved aside before it starts anew.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from typing import Any
 
 from modelpack.atomic import write_json
 from modelpack.environment import code_version
+from modelpack.errors import CheckpointError
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +52,25 @@ class Ledger:
 
     def __post_init__(self) -> None:
         if self.path.is_file():
-            self.entries = json.loads(self.path.read_text(encoding="utf-8"))
+            try:
+                self.entries = json.loads(self.path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise CheckpointError(
+                    f"{self.path} is damaged ({error}). Remove it: finished trainings are kept all the same."
+                ) from error
 
     def run(self, stages: Sequence[Stage]) -> None:
         """Run what is not done, in order."""
-        keys: dict[str, "Key"] = {}
+        keys: dict[str, Key] = {}
         for number, stage in enumerate(stages, 1):
             title = f"[{number}/{len(stages)}] {stage.name}"
             key = keys[stage.name] = _key(stage, keys)
             if self._holds(stage, key) and self.entries[stage.name]["status"] == "finished":
                 log.info("%s: done before, skipped", title)
                 continue
-            if not (stage.resumes and (stage.name not in self.entries or self._holds(stage, key, started=True))):
-                self._move_aside(stage)
+            is_same = self._holds(stage, key, started=True)
+            if not (stage.resumes and (stage.name not in self.entries or is_same)):
+                self._move_aside(stage, self._why_anew(stage, key))
             log.info("%s ...", title)
             start = time.monotonic()
             self._record(stage, key, "started", None)
@@ -73,17 +80,29 @@ class Ledger:
 
     def seconds(self) -> dict[str, float]:
         """How long each finished stage took."""
-        return {name: entry["seconds"] for name, entry in self.entries.items() if entry["seconds"] is not None}
+        return {
+            name: entry["seconds"] for name, entry in self.entries.items() if entry["seconds"] is not None
+        }
 
     def _holds(self, stage: Stage, key: "Key", *, started: bool = False) -> bool:
-        """Whether the outputs recorded for this stage are those of `key`; all must exist unless only started."""
+        """Whether the recorded outputs are those of `key`; they must exist unless `started` is enough."""
         entry = self.entries.get(stage.name)
         if entry is None or not (started or all(path.exists() for path in stage.outputs)):
             return False
         same = entry["settings"] == key.settings if self.accepts_other_code else entry["code"] == key.code
         return bool(same)
 
-    def _move_aside(self, stage: Stage) -> None:
+    def _why_anew(self, stage: Stage, key: "Key") -> str:
+        entry = self.entries.get(stage.name)
+        if entry is None:
+            return "is in no record of this chain"
+        if entry["code"] == key.code:
+            return "was not finished"
+        if entry["settings"] == key.settings:
+            return "the code has changed (--accept-other-code keeps finished results)"
+        return "its settings or inputs have changed"
+
+    def _move_aside(self, stage: Stage, reason: str) -> None:
         there = [path for path in stage.outputs if path.exists()]
         if not there:
             return
@@ -92,7 +111,7 @@ class Ledger:
             target = aside / path.relative_to(self.path.parent)
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
-        log.info("%s: settings, code or inputs changed; the old result is in %s", stage.name, aside)
+        log.info("%s: %s; what was there is now in %s", stage.name, reason, aside)
 
     def _record(self, stage: Stage, key: "Key", status: str, seconds: float | None) -> None:
         self.entries[stage.name] = {**asdict(key), "status": status, "seconds": seconds}

@@ -2,13 +2,16 @@
 
 import base64
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bench.report_facts import first_reasons
 from bench.result import BenchResult
 from distill.compare import COMPARE_FOLDER, TEACHER_FOLDER, read_comparison
+from distill.compare_report import baselines
 from modelpack.atomic import write_text
 from modelpack.environment import fingerprint
 from modelpack.package import ModelPackage
@@ -20,17 +23,23 @@ MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml
 def write_report(output: Path, recipe: str) -> None:
     """Render what the stages left below `output`. Every number comes from their JSON files."""
     environment = Environment(
-        loader=PackageLoader("afdcd", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("afdcd", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"image": lambda name: embedded(output / name), "percent": _percent, "mib": _mib}
+    environment.filters |= {"image": partial(embedded, output), "percent": _percent, "mib": _mib}
     comparison = read_comparison(output / COMPARE_FOLDER)
+    teacher_curves = f"{TEACHER_FOLDER}/results.png"
+    latency = BenchResult.read(output / "bench" / "latency.json")
     page = environment.get_template("report.html.jinja").render(
         recipe=recipe,
         output=output,
         comparison=comparison,
-        others=list(dict.fromkeys(other for row in comparison["rows"] for other in row["difference"])),
+        others=baselines(comparison),
         headline=headline(comparison),
-        teacher_curves=TEACHER_FOLDER + "/results.png" if (output / TEACHER_FOLDER / "results.png").is_file() else None,
+        teacher_curves=teacher_curves if (output / teacher_curves).is_file() else None,
         student_curves=[
             (row["variant"], f"{COMPARE_FOLDER}/{row['variant']}-seed{comparison['seeds'][0]}/results.png")
             for row in comparison["rows"]
@@ -40,7 +49,8 @@ def write_report(output: Path, recipe: str) -> None:
             for name in ("package", "package-teacher")
             if (output / name).is_dir()
         ],
-        latency=BenchResult.read(output / "bench" / "latency.json"),
+        latency=latency,
+        reasons=first_reasons(latency.verdict),
         served=json.loads((output / "served" / "served.json").read_text(encoding="utf-8")),
         stats=json.loads((output / "served" / "stats.json").read_text(encoding="utf-8")),
         stages=_stage_seconds(output),
@@ -53,11 +63,17 @@ def headline(comparison: dict[str, Any]) -> dict[str, Any]:
     """The last variant against the first: what was won, and whether the interval leaves out 0."""
     first, last = comparison["rows"][0], comparison["rows"][-1]
     won = last["difference"].get(first["variant"])
-    return {"first": first, "last": last, "won": won, "is_clear": bool(won) and (won["low"] > 0 or won["high"] < 0)}
+    return {
+        "first": first,
+        "last": last,
+        "won": won,
+        "is_clear": bool(won) and (won["low"] > 0 or won["high"] < 0),
+    }
 
 
-def embedded(path: Path) -> str:
+def embedded(folder: Path, name: str) -> str:
     """A picture as a data URL."""
+    path = folder / name
     content = base64.b64encode(path.read_bytes()).decode()
     return f"data:{MEDIA_TYPES[path.suffix]};base64,{content}"
 

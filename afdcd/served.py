@@ -1,11 +1,12 @@
 """Start the service on a package as an operator would, send it one image, and keep what came back."""
 
 import json
+import shlex
 import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class ServiceError(SegError):
 
 
 def serve_one_image(package_dir: Path, folder: Path) -> None:
-    """Write the answers to the package's first sample: `image.*`, `overlay.*`, `stats.json`, and `served.json`."""
+    """Write what the service says to the package's first sample: overlay, statistics and `served.json`."""
     sample, image, _ = next(iter(ModelPackage.open(package_dir).samples()))
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(folder / f"image{Path(sample.image).suffix}", image)
@@ -38,8 +39,9 @@ def serve_one_image(package_dir: Path, folder: Path) -> None:
     write_json(
         folder / "served.json",
         {
-            "command": f"afdcd serve start {package_dir}",
-            "request": "curl -F image=@photo.jpg 'http://127.0.0.1:8000/v1/segment?format=overlay' -o overlay" + suffix,
+            "command": f"afdcd serve start {shlex.quote(str(package_dir))}",
+            "request": "curl -F image=@photo.jpg 'http://127.0.0.1:8000/v1/segment?format=overlay' -o overlay"
+            + suffix,
             "server_timing": headers.get("server-timing"),
             "image": f"image{Path(sample.image).suffix}",
             "overlay": f"overlay{suffix}",
@@ -48,9 +50,12 @@ def serve_one_image(package_dir: Path, folder: Path) -> None:
 
 
 @contextmanager
-def running_service(package_dir: Path) -> Iterator[str]:
-    """A service process on a free port of the loopback interface; yields its URL, stops it with SIGTERM."""
-    command = [sys.executable, "-m", "serve", "start", str(package_dir), "--port", "0", "--json"]
+def running_service(package_dir: Path, overrides: Sequence[str] = ()) -> Iterator[str]:
+    """A service process on a free port of the loopback interface; yields its URL, stops it with SIGTERM.
+
+    overrides: settings of the service, as in `device=cuda`.
+    """
+    command = [sys.executable, "-m", "serve", "start", str(package_dir), *overrides, "--port", "0", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
     watchdog.start()
@@ -58,7 +63,9 @@ def running_service(package_dir: Path) -> Iterator[str]:
     reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
     reader.start()
     try:
-        yield _ready_url(process, errors)
+        url = _ready_url(process, errors)
+        watchdog.cancel()
+        yield url
     finally:
         watchdog.cancel()
         process.terminate()
@@ -70,7 +77,9 @@ def _ready_url(process: "subprocess.Popen[str]", errors: list[str]) -> str:
         if line.startswith("{"):
             return str(json.loads(line)["url"])
     process.wait()
-    raise ServiceError(f"the service did not start (exit code {process.returncode}): {''.join(errors[-3:]).strip()}")
+    raise ServiceError(
+        f"the service did not start (exit code {process.returncode}): {''.join(errors[-3:]).strip()}"
+    )
 
 
 def _post(url: str, body: bytes) -> tuple[bytes, dict[str, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from afdcd.ledger import Ledger, Stage
+from modelpack.errors import CheckpointError
 
 
 class Work:
@@ -69,6 +70,26 @@ def test_other_code_runs_the_stage_again_unless_it_is_accepted(
     assert work.times == 1
     run(tmp_path, stage(work, packages=("modelpack",)))
     assert work.times == 2
+
+
+def test_a_result_that_moves_aside_is_said_with_the_reason(
+    tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO")
+    run(tmp_path, stage(work, packages=("modelpack",)))
+    run(tmp_path, stage(work, packages=("modelpack",), settings={"lr": 0.2}))
+    assert "train: its settings or inputs have changed; what was there is now in" in caplog.text
+    monkeypatch.setattr("afdcd.ledger.code_version", lambda packages: "other")
+    run(tmp_path, stage(work, packages=("modelpack",), settings={"lr": 0.2}))
+    assert "train: the code has changed (--accept-other-code keeps finished results); what" in caplog.text
+
+
+def test_a_damaged_record_is_one_sentence(tmp_path: Path, work: Work):
+    (tmp_path / "chain.json").write_text('{"train": ')
+    with pytest.raises(
+        CheckpointError, match=r"chain\.json is damaged .* Remove it: finished trainings are kept"
+    ):
+        run(tmp_path, stage(work))
 
 
 def test_an_interrupted_stage_that_resumes_finds_what_it_left(tmp_path: Path):
