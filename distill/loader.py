@@ -132,14 +132,14 @@ def _stack(samples: list[_Augmentee]) -> Batch:
 def worker_deaths_explained() -> Iterator[None]:
     """Around the training loop: torch reports a dead worker wherever the training process stands then.
 
-    Raises LoaderError for it.
+    Raises LoaderError for it, also where the pipe to the worker breaks before torch notices.
     """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
-        told = str(error).splitlines()[0].strip(" .")
+        told = (str(error).splitlines() or [type(error).__name__])[0].strip(" .")
         raise LoaderError(
             f"a loader process died ({told}). Most likely memory or shared memory "
             "(/dev/shm; docker run --shm-size) ran out: give more, or set compute.workers=0. "

@@ -171,14 +171,17 @@ import multiprocessing, os, signal
 from distill.config import AugmentConfig
 from distill.datasets import open_dataset
 from distill.datasets.streets import StreetsSettings
-from distill.loader import TrainLoader, worker_deaths_explained
+from distill.loader import LoaderError, TrainLoader, worker_deaths_explained
 
 streets = open_dataset(StreetsSettings(name="streets", height=32, width=32, train=8), "train")
 loader = TrainLoader(streets, AugmentConfig(crop=(32, 32)), mean_rgb=(0, 0, 0), batch=2, seed=0, workers=1)
-with worker_deaths_explained():
-    for batch in loader.batches(0, 100_000):
-        for worker in multiprocessing.active_children():
-            os.kill(worker.pid, signal.SIGKILL)
+try:
+    with worker_deaths_explained():
+        for number, batch in enumerate(loader.batches(0, 100_000)):
+            if number == 0:
+                os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+except LoaderError as error:
+    print(error)
 """
 """In its own process: torch raises wherever the main thread stands when it notices the death."""
 
@@ -187,6 +190,5 @@ def test_a_lost_worker_is_one_clear_error() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", LOSES_A_WORKER], capture_output=True, text=True, timeout=120, check=False
     )
-    assert ended.returncode == 1
-    assert "LoaderError: a loader process died" in ended.stderr
-    assert "set compute.workers=0" in ended.stderr
+    assert "a loader process died" in ended.stdout, ended.stderr
+    assert "set compute.workers=0" in ended.stdout
