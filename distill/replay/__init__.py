@@ -5,6 +5,7 @@ A new kind of file is a file beside this and a line in one of the two tables bel
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ KINDS: dict[str, tuple[Replay, ...]] = {
     "logit_losses": (replay_logits, replay_metrics),
     "network": (replay_network,),
 }
-"""By `meta["kind"]`; files that list `parameters` are networks. One line of result for each function."""
+"""By `meta["kind"]`; files that list `parameters` are networks. Each function adds to the line."""
 
 METHOD_FILES: dict[str, tuple[Replay, ...]] = {"kd": (replay_kd,)}
 """By `meta["method"]`."""
@@ -63,10 +64,8 @@ def _replay_file(path: Path, device: torch.device) -> list[ReplayLine]:
             if not functions:
                 return [ReplayLine(str(path), skipped=golden.method)]
             with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                for function in functions:
-                    comparison = function(golden)
-                    if comparison is not None:
-                        lines.append(ReplayLine(str(path), dtype_name, comparison))
+                comparisons = [found for found in (function(golden) for function in functions) if found]
+            lines.append(ReplayLine(str(path), dtype_name, reduce(Comparison.join, comparisons)))
     except SegError as error:
         return [ReplayLine(str(path), reason=str(error))]
     except Exception as error:  # a damaged file can break anywhere; the others must still be replayed

@@ -21,12 +21,13 @@ class Comparison:
 
     tolerances: Mapping[str, float]
     worst: dict[str, float] = field(default_factory=dict)
+    """Largest error by quantity."""
     is_within_tolerance: bool = False
     """Of everything that was added; nothing added is not enough."""
     _count: int = 0
 
     def __post_init__(self) -> None:
-        self.worst = dict.fromkeys(self.tolerances, 0.0)
+        self.worst = dict.fromkeys(self.tolerances, 0.0) | self.worst
 
     def add(
         self, quantity: str, name: str, ours: Tensor | NDArray[Any] | float, reference: NDArray[Any]
@@ -49,6 +50,14 @@ class Comparison:
         self.worst[quantity] = error if np.isnan(error) else max(self.worst[quantity], error)
         self.is_within_tolerance = error <= tolerance and (self.is_within_tolerance or self._count == 0)
         self._count += 1
+
+    def join(self, other: "Comparison") -> "Comparison":
+        """Both as one, for quantities that each has of its own."""
+        return Comparison(
+            {**self.tolerances, **other.tolerances},
+            {**self.worst, **other.worst},
+            self.is_within_tolerance and other.is_within_tolerance,
+        )
 
 
 def tolerances(
