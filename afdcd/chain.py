@@ -14,6 +14,7 @@ from afdcd.sample_sheet import draw_sample_sheet
 from afdcd.served import SERVED_FOLDER, serve_one_image
 from bench.config import BenchConfig
 from bench.config import from_recipe as bench_settings
+from bench.latency import measure_latency
 from distill.compare import (
     COMPARE_FOLDER,
     TEACHER_FOLDER,
@@ -200,15 +201,9 @@ def _packages(recipe: Recipe, trained: tuple[str, ...]) -> list[Stage]:
 
 def _latency(recipe: Recipe, packaged: tuple[str, ...]) -> Stage:
     folder = recipe.output / BENCH_FOLDER
-
-    def work() -> None:
-        from bench.latency import measure_latency  # noqa: PLC0415
-
-        measure_latency(recipe.bench(), folder)
-
     return Stage(
         name="latency",
-        work=work,
+        work=lambda: measure_latency(recipe.bench(), folder),
         outputs=(folder,),
         settings=recipe.bench_section,
         packages=("modelpack", "bench"),
