@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from distill.datasets import open_dataset
 from distill.datasets.dataset import DatasetSettings, SegDataset
 from distill.run import TrainingRun, load_student
+from export.calibration import CalibrationImages
 from export.config import ExportConfig
 from export.errors import ExportError
 from export.gate import Gate, rejected_dir
@@ -22,7 +24,7 @@ from export.onnx_export import export_onnx
 from export.other_sizes import check_other_sizes
 from export.reference import Reference, record_answers
 from export.targets import TARGETS
-from export.targets.target import Target
+from export.targets.target import BuildContext, Target
 from modelpack.environment import fingerprint
 from modelpack.package import ModelPackage, PackageWriter, new_package
 from modelpack.png import encode_png_rgb
@@ -71,9 +73,15 @@ def export_model(config: ExportConfig) -> ModelPackage:
             low_margin=config.parity.low_margin,
         )
         gate = Gate(config, run.config.data.name, dataset, resizing, answers, run.config.evaluation.absent)
+        calibration = CalibrationImages(
+            partial(open_dataset, _data(config, run), "train"), resizing, config.calibration_images
+        )
+        graphs: dict[str, Path] = {}
         for name, target in targets.items():
-            details = target.build(model, package.folder / target.file)
-            parity = gate.check(name, target, package.folder / target.file).parity
+            file = package.folder / target.file
+            details = target.build(BuildContext(model, config, calibration, graphs), file)
+            parity = gate.check(name, target, file).parity
+            graphs[name] = file
             _add(package, name, target, {"opset": config.opset, **details, "rule": parity.rule.model_dump()})
         gate.write_reports(package.folder / "reports", gate.passed)
         _add_samples(package, reference, dataset, resizing, config.samples)

@@ -80,6 +80,8 @@ class ExportConfig(StrictModel):
     """ONNX operator set; 18 is what the exporter writes, higher ones are converted from it."""
     samples: Annotated[int, Field(ge=1, le=16)] = 3
     """Real images that go into the package with the reference's masks."""
+    calibration_images: PositiveInt = 128
+    """Images spread over the training split that show int8 targets the range of every tensor."""
     parity: ParityConfig = ParityConfig()
     device: Literal["cpu", "cuda"] = "cpu"
     """Where reference and artifacts run while they are compared."""

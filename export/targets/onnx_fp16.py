@@ -10,7 +10,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 
 from export.config import ParityRule
 from export.onnx_edges import check_uint8_edges
-from export.targets.target import Target
+from export.targets.target import BuildContext, Target
 
 RULE = ParityRule(
     min_agreement=0.995,
@@ -21,11 +21,13 @@ RULE = ParityRule(
 """float16 keeps 11 bits: logits are off by thousandths of the largest, and pixels between classes flip."""
 
 
-def build(model: onnx.ModelProto, path: Path) -> dict[str, Any]:
-    half = onnx.ModelProto.FromString(model.SerializeToString())
+def build(context: BuildContext, path: Path) -> dict[str, Any]:
+    half = onnx.ModelProto.FromString(context.model.SerializeToString())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one line for every weight that is rounded to zero
-        half = convert_float_to_float16(half, keep_io_types=True)
+        half = convert_float_to_float16(
+            half, keep_io_types=True, node_block_list=sorted(context.keep_float32)
+        )
     ordered = OnnxModel(half)
     ordered.topological_sort()  # the converter appends its casts at the end
     onnx.checker.check_model(ordered.model, full_check=True)

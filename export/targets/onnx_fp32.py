@@ -6,11 +6,11 @@ from typing import Any
 import onnx
 
 from export.config import ParityRule
-from export.targets.target import Target
+from export.targets.target import BuildContext, Target
 
 
-def build(model: onnx.ModelProto, path: Path) -> dict[str, Any]:
-    onnx.save(model, path)
+def build(context: BuildContext, path: Path) -> dict[str, Any]:
+    onnx.save(context.model, path)
     return {}
 
 

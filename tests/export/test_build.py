@@ -119,8 +119,8 @@ def test_the_model_card_tells_classes_accuracy_and_how_to_serve(package):
 
 
 def test_a_refused_target_leaves_no_package_and_names_itself(tiny_run, tmp_path, monkeypatch):
-    def zeroed(model, path):
-        spoilt = onnx.ModelProto.FromString(model.SerializeToString())
+    def zeroed(context, path):
+        spoilt = onnx.ModelProto.FromString(context.model.SerializeToString())
         weights = next(
             entry for entry in spoilt.graph.initializer if len(entry.dims) == 4 and entry.dims[0] == 11
         )
@@ -180,8 +180,8 @@ from export.config import ExportConfig
 from export.targets import TARGETS
 from tests.export.tiny_run import BUILDERS
 
-def write_and_die(model, path):
-    path.write_bytes(model.SerializeToString())
+def write_and_die(context, path):
+    path.write_bytes(context.model.SerializeToString())
     os.kill(os.getpid(), signal.SIGKILL)
 
 NETWORKS.update(BUILDERS)

@@ -10,6 +10,7 @@ from export.config import ParityConfig, ParityRule
 from export.errors import ParityError
 from export.reference import Reference, record_answers
 from export.targets import TARGETS
+from export.targets.target import BuildContext
 from tests.export.tiny_run import TinyNetwork
 
 
@@ -90,9 +91,10 @@ def test_a_planted_fault_is_refused_by_name(open_gate, tiny_graph, tmp_path, fau
     model = copy_of(tiny_graph)
     fault(model)
     path = tmp_path / "model.onnx"
-    TARGETS[target].build(model, path)
+    gate = open_gate(targets=(target,))
+    TARGETS[target].build(BuildContext(model, gate.config, ()), path)
     with pytest.raises(ParityError, match=f"{target} is refused") as refusal:
-        open_gate(targets=(target,)).check(target, TARGETS[target], path)
+        gate.check(target, TARGETS[target], path)
     assert refusal.value.stage == target
 
 
