@@ -1,6 +1,7 @@
 """Start the service on a package as an operator would, send it one image, and keep what came back."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -53,9 +54,12 @@ def serve_one_image(package_dir: Path, folder: Path) -> None:
 def running_service(package_dir: Path, overrides: Sequence[str] = ()) -> Iterator[str]:
     """A service process on a free port of the loopback interface; yields its URL, stops it with SIGTERM.
 
+    The service also leaves by itself when this process is killed.
+
     overrides: settings of the service, as in `device=cuda`.
     """
-    command = [sys.executable, "-m", "serve", "start", str(package_dir), *overrides, "--port", "0", "--json"]
+    settings = [*overrides, f"parent_pid={os.getpid()}"]
+    command = [sys.executable, "-m", "serve", "start", str(package_dir), *settings, "--port", "0", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
     watchdog.start()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
 """Connections that may wait for being accepted."""
+PARENT_CHECK_S = 0.5
+"""How often a service that belongs to another process looks whether that is still there."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -82,6 +85,8 @@ class _Server(uvicorn.Server):
         """Why the model could not be loaded."""
         self._app = app
         self._drain_delay_s = settings.drain_delay_s
+        self._parent_pid = settings.parent_pid
+        self._watching: asyncio.Task[None] | None = None
         self._on_ready = on_ready
         self._announcing: asyncio.Task[None] | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -90,6 +95,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         assert sockets
         self._announcing = asyncio.create_task(self._announce(url_of(sockets[0])))
+        if self._parent_pid is not None:
+            self._watching = asyncio.create_task(self._leave_with(self._parent_pid))
 
     async def _announce(self, url: str) -> None:
         loading: asyncio.Task[None] = self._app.state.loading
@@ -99,6 +106,12 @@ class _Server(uvicorn.Server):
             self.should_exit = True
         elif self._draining is None:
             self._on_ready(url)
+
+    async def _leave_with(self, parent_pid: int) -> None:
+        while os.getppid() == parent_pid:
+            await asyncio.sleep(PARENT_CHECK_S)
+        logger.warning("process %d, which started this service, is gone", parent_pid)
+        self._leave()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

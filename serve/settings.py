@@ -50,6 +50,9 @@ class ServeSettings(StrictModel):
     drain_timeout_s: PositiveFloat = 30.0
     """Time that requests in flight have to finish after the port was closed."""
 
+    parent_pid: PositiveInt | None = None
+    """The process that started the service for itself alone: the service drains and leaves when that is gone."""
+
     log_format: Literal["plain", "json"] = "plain"
     log_requests: bool = True
     """One line for each request: id, status, milliseconds. Never image data."""
