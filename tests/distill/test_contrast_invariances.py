@@ -2,25 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from distill.losses.contrast import omni_contrast
-
-EXACT = 1e-12
-"""float64, relative: two orders of summation of some hundred terms."""
-
-PUBLISHED = {"groups": 4, "patch": (2, 2), "temperature": 0.5}
-
-
-def pair(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    student, teacher = torch.randn(2, *shape, generator=generator, dtype=torch.float64).to(dtype)
-    return student, teacher
-
-
-def gradient(loss_of, *maps: Tensor) -> tuple[Tensor, ...]:
-    leaves = [m.detach().clone().requires_grad_() for m in maps]
-    return torch.autograd.grad(loss_of(*leaves), leaves)
+from tests.distill.contrast_cases import EXACT, PUBLISHED, gradient, pair
 
 
 def test_permuting_the_groups_of_both_maps_changes_nothing():
