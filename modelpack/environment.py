@@ -7,17 +7,27 @@ import platform
 import shutil
 import subprocess
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from modelpack.cpu import ARITHMETIC, read_cpu, usable_cores
+
 SOURCE_PACKAGES = ("modelpack", "distill", "export", "bench", "serve")
 REPORTED_PACKAGES = (
-    "afdcd", "albumentations", "fastapi", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "onnxscript",
-    "opencv-python-headless", "openvino", "pydantic", "segmentation-models-pytorch", "simplejpeg", "tensorrt",
-    "tensorrt-rtx", "timm", "torch", "torchvision", "uvicorn",
+    "afdcd", "albumentations", "fastapi", "mlcommons-loadgen", "numpy", "onnx", "onnxruntime",
+    "onnxruntime-gpu", "onnxscript", "opencv-python-headless", "openvino", "pydantic",
+    "segmentation-models-pytorch", "simplejpeg", "tensorrt", "tensorrt-rtx", "timm", "torch", "torchvision",
+    "uvicorn",
 )  # fmt: skip
-REPORTED_CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve")
-"""Those that decide how fast networks run, on x86-64 and on ARM."""
+REPORTED_CPU_FLAGS = (
+    "avx2",
+    "avx512f",
+    "asimd",
+    "sve",
+    *chain.from_iterable(map(sorted, ARITHMETIC.values())),
+)
+"""Those that decide how fast networks run: width of the registers, and small types it computes in."""
 _SOURCE_SUFFIXES = frozenset({".py", ".jinja", ".html", ".css", ".js"})
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -59,17 +69,13 @@ def code_version(packages: tuple[str, ...] = SOURCE_PACKAGES) -> str:
 
 
 def _cpu() -> dict[str, Any]:
-    """Model, usable cores and flags; the model and flags are those of the first core in /proc/cpuinfo."""
-    fields: dict[str, str] = {}
-    info = Path("/proc/cpuinfo")
-    for line in info.read_text(encoding="utf-8").splitlines() if info.is_file() else ():
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip(), value.strip())
-    flags = set(fields.get("flags", fields.get("Features", "")).split())
+    """Model, usable cores, flags of the first core, and the types that it computes in faster than in fp32."""
+    cpu = read_cpu()
     return {
-        "model": fields.get("model name") or platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "flags": [flag for flag in REPORTED_CPU_FLAGS if flag in flags],
+        "model": cpu.model,
+        "cores": usable_cores(),
+        "flags": [flag for flag in REPORTED_CPU_FLAGS if flag in cpu.flags],
+        "arithmetic": [precision for precision in ARITHMETIC if cpu.computes_in(precision)],
     }
 
 

@@ -34,7 +34,9 @@ class Artifact(StrictModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     size_bytes: int
     details: dict[str, Any] = Field(default_factory=dict)
-    """What made it: opset, exporter version, TensorRT flavour, compute capability."""
+    """What made it: opset, exporter version, TensorRT flavour, compute capability, proof of precision."""
+    is_verified: bool = True
+    """False: built on a machine that cannot run it (a TensorRT plan without a GPU), so never measured."""
 
 
 class SampleFile(StrictModel):

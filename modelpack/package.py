@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,9 +18,12 @@ from modelpack.manifest import FORMAT_VERSION, Artifact, Manifest, SampleFile
 from modelpack.png import decode_png_labels, encode_png_labels
 from modelpack.settings import parse_settings
 from modelpack.staging import staged_folder
-from modelpack.tables import lookup
+from modelpack.tables import lookup, resolve
 
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.sig.json"
+_CHECK_SIGNATURE = "modelpack.signature:check_signature"
+"""Brings a package for cryptography, which only those need who ask for signatures."""
 _REMEDY = "Copy the package again, or build it again with `afdcd export build RECIPE`."
 
 
@@ -30,21 +33,40 @@ class ModelPackage:
 
     path: Path
     manifest: Manifest
+    manifest_sha256: str
+    """Of the manifest's bytes, which name the sha256 of everything else: it stands for the whole package."""
+    signed_by: str | None = None
+    """The trusted key that signed it; None where nobody asked."""
 
     @classmethod
-    def open(cls, path: Path | str, *, verify: bool = True) -> Self:
+    def open(cls, path: Path | str, *, verify: bool = True, trusted_keys: Sequence[str] = ()) -> Self:
         """Read the manifest and check size and sha256 of every artifact and sample.
 
-        Raises PackageError for a missing or damaged package, an unknown format version, and for files outside
-        the folder (these even with `verify=False`).
+        With `trusted_keys` (public keys, or files that hold one) one of them must have signed the manifest,
+        and `verify` is always on. Raises PackageError for a missing or damaged package, an unknown format
+        version, and for files outside the folder (these even with `verify=False`); SignatureError for what no
+        trusted key signed.
         """
-        package = cls(Path(path), _read_manifest(Path(path)))
+        path = Path(path)
+        content = _read_bytes(path)
+        signed_by: str | None = None
+        if trusted_keys:
+            signed_by = resolve(_CHECK_SIGNATURE)(path, content, trusted_keys)
+        package = cls(path, _parse(path, content), hashlib.sha256(content).hexdigest(), signed_by)
         for artifact in package.manifest.artifacts:
-            package._check(artifact.path, artifact.sha256, artifact.size_bytes, verify)
+            package.check_artifact(artifact, reads=verify or bool(trusted_keys))
         for sample in package.manifest.samples:
-            package._check(sample.image, sample.image_sha256, None, verify)
-            package._check(sample.mask, sample.mask_sha256, None, verify)
+            package.check_sample(sample, reads=verify or bool(trusted_keys))
         return package
+
+    def check_artifact(self, artifact: Artifact, *, reads: bool = True) -> None:
+        """Raises PackageError where its file is missing, outside the folder or, if `reads`, damaged."""
+        self._check(artifact.path, artifact.sha256, artifact.size_bytes, reads)
+
+    def check_sample(self, sample: SampleFile, *, reads: bool = True) -> None:
+        """The same for an image and its mask."""
+        self._check(sample.image, sample.image_sha256, None, reads)
+        self._check(sample.mask, sample.mask_sha256, None, reads)
 
     def artifact(self, name: str | None = None) -> Artifact:
         """The artifact called `name`; None means the first. Raises UnknownNameError."""
@@ -98,6 +120,7 @@ class PackageWriter:
         kind: Literal["onnx", "tensorrt"],
         precision: Literal["fp32", "fp16", "bf16", "int8"],
         details: Mapping[str, Any] | None = None,
+        is_verified: bool = True,
     ) -> Artifact:
         """Hash and list a file that the caller wrote to `folder / path_in_folder`."""
         file = _inside(self.folder, path_in_folder)
@@ -111,6 +134,7 @@ class PackageWriter:
             sha256=sha256_file(file),
             size_bytes=file.stat().st_size,
             details=dict(details or {}),
+            is_verified=is_verified,
         )
         self._artifacts.append(artifact)
         return artifact
@@ -179,15 +203,23 @@ def _check_is_free(path: Path, replace: bool) -> None:
         )
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_bytes(path: Path) -> bytes:
     file = path / MANIFEST_NAME
     if not path.is_dir():
         raise PackageError(f"there is no model package at {path}. `afdcd export build RECIPE` makes one.")
     if not file.is_file():
         raise PackageError(f"{path} is no model package: it holds no {MANIFEST_NAME}.")
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return file.read_bytes()
+    except OSError as error:
+        raise PackageError(f"{file} cannot be read: {error}. {_REMEDY}") from error
+
+
+def _parse(path: Path, content: bytes) -> Manifest:
+    file = path / MANIFEST_NAME
+    try:
+        values = json.loads(content.decode())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise PackageError(f"{file} cannot be read: {error}. {_REMEDY}") from error
     version = values.get("format_version") if isinstance(values, dict) else None
     if version != FORMAT_VERSION:

@@ -2,6 +2,8 @@
 
 import struct
 import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -15,13 +17,20 @@ _GREY, _PALETTE = 0, 3
 _FILTER_UP = 2
 _IHDR_END = len(SIGNATURE) + 25  # length, name, 13 bytes, checksum
 
+Text = Mapping[str, str]
+"""Keyword -> text, both Latin-1."""
+NO_TEXT: Text = MappingProxyType({})
 
-def encode_png_labels(mask_hw: NDArray[np.uint8], palette: tuple[Colour, ...] | None = None) -> bytes:
+
+def encode_png_labels(
+    mask_hw: NDArray[np.uint8], palette: tuple[Colour, ...] | None = None, text: Text = NO_TEXT
+) -> bytes:
     """(H, W) class indices as an 8-bit PNG whose pixel values are the indices.
 
     With a palette, viewers show its colours (values beyond it are black) and readers of indexed images still
     get the indices; without one the PNG is greyscale. Rows are stored as differences to the row above and
-    run-length coded: for label maps as small as the best filters and several times faster.
+    run-length coded: for label maps as small as the best filters and several times faster. `text`: remarks
+    that travel in the file.
     """
     if mask_hw.ndim != 2 or mask_hw.dtype != np.uint8 or not mask_hw.size:
         raise ShapeError(
@@ -40,7 +49,7 @@ def encode_png_labels(mask_hw: NDArray[np.uint8], palette: tuple[Colour, ...] | 
         colours = np.zeros((max(len(palette), int(mask_hw.max()) + 1), 3), np.uint8)
         colours[: len(palette)] = palette
         chunks.append(_chunk(b"PLTE", colours.tobytes()))
-    return b"".join([SIGNATURE, *chunks, _chunk(b"IDAT", pixels), _chunk(b"IEND", b"")])
+    return b"".join([SIGNATURE, *chunks, _text(text), _chunk(b"IDAT", pixels), _chunk(b"IEND", b"")])
 
 
 def decode_png_labels(data: bytes) -> NDArray[np.uint8]:
@@ -58,12 +67,28 @@ def decode_png_labels(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(mask_hw, np.uint8)
 
 
-def encode_png_rgb(image_hwc: NDArray[np.uint8]) -> bytes:
-    """(H, W, 3) RGB as PNG."""
+def encode_png_rgb(image_hwc: NDArray[np.uint8], text: Text = NO_TEXT) -> bytes:
+    """(H, W, 3) RGB as PNG, with remarks that travel in the file."""
     if image_hwc.ndim != 3 or image_hwc.shape[2] != 3 or image_hwc.dtype != np.uint8 or not image_hwc.size:
         raise ShapeError(f"a picture is uint8 (H, W, 3), got {image_hwc.dtype} {image_hwc.shape}.")
     _, encoded = cv2.imencode(".png", cv2.cvtColor(image_hwc, cv2.COLOR_RGB2BGR))
-    return bytes(encoded)
+    content = bytes(encoded)
+    return content[:_IHDR_END] + _text(text) + content[_IHDR_END:]
+
+
+def read_png_text(data: bytes) -> dict[str, str]:
+    """The plain text chunks of a PNG, keyword -> text. Raises CorruptImageError where it breaks off."""
+    found = {}
+    position = len(SIGNATURE)
+    while position < len(data):
+        length, name = struct.unpack(">I4s", data[position : position + 8].ljust(8, b"\0"))
+        if position + length + 12 > len(data):
+            raise CorruptImageError(f"the PNG breaks off after {len(data)} bytes.")
+        if name == b"tEXt":
+            keyword, _, value = data[position + 8 : position + 8 + length].partition(b"\0")
+            found[keyword.decode("latin-1")] = value.decode("latin-1")
+        position += length + 12  # length, name, content, checksum
+    return found
 
 
 def _as_grey(data: bytes) -> bytes:
@@ -71,6 +96,13 @@ def _as_grey(data: bytes) -> bytes:
     header = bytearray(data[16:29])
     header[9] = _GREY
     return SIGNATURE + _chunk(b"IHDR", bytes(header)) + data[_IHDR_END:]
+
+
+def _text(text: Text) -> bytes:
+    """PNG 11.3.3.2: keyword (1 to 79 characters), a zero byte, the text; both Latin-1."""
+    return b"".join(
+        _chunk(b"tEXt", f"{keyword}\0{value}".encode("latin-1")) for keyword, value in text.items()
+    )
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -26,6 +26,11 @@ class Normalisation(StrictModel):
         """The mean colour as RGB, whatever the network's order: what padding is filled with."""
         return self.mean if self.order == "rgb" else (self.mean[2], self.mean[1], self.mean[0])
 
+    @property
+    def std_rgb(self) -> Triple:
+        """The deviations as RGB, whatever the network's order."""
+        return self.std if self.order == "rgb" else (self.std[2], self.std[1], self.std[0])
+
 
 IMAGENET = Normalisation()
 """The mean and deviation of torchvision's and timm's ImageNet weights."""

@@ -1,14 +1,19 @@
 """ONNX Runtime on the CPU or on CUDA, never on another device than the one asked for."""
 
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelpack.errors import PackageError, RuntimeUnavailableError, SegError, ShapeError
+from modelpack.errors import PackageError, RuntimeUnavailableError, SegError
 from modelpack.runtimes.cuda_libraries import missing_device, preload_wheel_libraries
+from modelpack.runtimes.image_input import ImageInput
+from modelpack.runtimes.runtime import StageTimes
 
 try:
     import onnxruntime as ort
@@ -42,6 +47,7 @@ class OnnxRuntime:
     """One session. ONNX Runtime allows concurrent calls of `run` on it."""
 
     name = "onnxruntime"
+    artifact_kinds: ClassVar[frozenset[str]] = frozenset({"onnx"})
 
     def __init__(
         self, model_path: Path | str, *, device: Literal["auto", "cpu", "cuda"] = "auto", threads: int = 0
@@ -56,18 +62,40 @@ class OnnxRuntime:
         self._session = _open_session(Path(model_path), device, threads)
         self.provider: str = self._session.get_providers()[0]
         self.device = "cuda:0" if self.provider == _CUDA else "cpu"
-        self._input = _deployed_input(self._session, model_path)
+        self._input = ImageInput.of_graph(
+            model_path,
+            [(spec.name, _plain_type(spec.type), spec.shape) for spec in self._session.get_inputs()],
+        )
+
+    @classmethod
+    def obstacle(cls, model_path: Path, device: Literal["cpu", "cuda"]) -> str | None:
+        """Why no graph runs on that device here, as far as can be told without loading one."""
+        return None if device == "cpu" else _cuda_obstacle()
 
     def run(self, images_nhwc_u8: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """All outputs by name for uint8 RGB (N, H, W, 3); raises ShapeError for what does not fit."""
-        self._check(images_nhwc_u8)
-        try:
+        self._input.check(images_nhwc_u8)
+        with self._explained(images_nhwc_u8):
             outputs = self._session.run(None, {self._input.name: images_nhwc_u8})
-        except _RUN_ERRORS as error:
-            raise SegError(
-                f"{self.provider} failed on images of shape {images_nhwc_u8.shape}: {_first_line(error)}"
-            ) from error
-        return {spec.name: output for spec, output in zip(self._session.get_outputs(), outputs, strict=True)}
+        return self._named(outputs)
+
+    def run_timed(self, images_nhwc_u8: NDArray[np.uint8]) -> tuple[dict[str, NDArray[Any]], StageTimes]:
+        """On CUDA the arrays are moved by hand, so that each copy is seen; on the CPU there is none."""
+        begun = time.perf_counter()
+        self._input.check(images_nhwc_u8)
+        with self._explained(images_nhwc_u8):
+            outputs, copied_in, computed, done = _run_in_stages(
+                self._session, self._input.name, images_nhwc_u8, self.device.partition(":")[0]
+            )
+        named = self._named(outputs)
+        has_copies = self.provider == _CUDA
+        return named, StageTimes(
+            enqueue_ms=None,
+            h2d_ms=(copied_in - begun) * 1e3 if has_copies else None,
+            compute_ms=(computed - copied_in) * 1e3,
+            d2h_ms=(done - computed) * 1e3 if has_copies else None,
+            host_ms=(time.perf_counter() - begun) * 1e3,
+        )
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -81,18 +109,38 @@ class OnnxRuntime:
     def close(self) -> None:
         self._session = None
 
-    def _check(self, images: NDArray[np.uint8]) -> None:
-        wanted = tuple(self._input.shape)
-        fits = images.dtype == np.uint8 and images.ndim == len(wanted) and images.size > 0
-        if fits and all(
-            not isinstance(size, int) or size == got for size, got in zip(wanted, images.shape, strict=True)
-        ):
-            return
-        shape = ", ".join(str(size) for size in wanted)
-        raise ShapeError(
-            f"the graph takes {self._input.name} uint8 ({shape}), got {images.dtype} {images.shape}. "
-            "Resize the images to that size and pass RGB with the channels last."
-        )
+    def _named(self, outputs: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return {spec.name: output for spec, output in zip(self._session.get_outputs(), outputs, strict=True)}
+
+    @contextmanager
+    def _explained(self, images: NDArray[np.uint8]) -> Iterator[None]:
+        try:
+            yield
+        except _RUN_ERRORS as error:
+            raise SegError(
+                f"{self.provider} failed on images of shape {images.shape}: {_first_line(error)}"
+            ) from error
+
+
+def _run_in_stages(
+    session: Any, input_name: str, images: NDArray[np.uint8], device: str
+) -> tuple[list[NDArray[Any]], float, float, float]:
+    """Outputs, and `time.perf_counter` when the images were on `device`, the graph done, the outputs back."""
+    binding = session.io_binding()
+    if device == "cpu":
+        binding.bind_cpu_input(input_name, np.ascontiguousarray(images))
+    else:
+        moved = ort.OrtValue.ortvalue_from_numpy(images, device, 0)
+        binding.bind_ortvalue_input(input_name, moved)
+    for spec in session.get_outputs():
+        binding.bind_output(spec.name, device)
+    binding.synchronize_inputs()
+    copied_in = time.perf_counter()
+    session.run_with_iobinding(binding)
+    binding.synchronize_outputs()
+    computed = time.perf_counter()
+    outputs = binding.copy_outputs_to_cpu()
+    return outputs, copied_in, computed, time.perf_counter()
 
 
 def _open_session(model_path: Path, device: Literal["auto", "cpu", "cuda"], threads: int) -> Any:
@@ -113,9 +161,7 @@ def _open_session(model_path: Path, device: Literal["auto", "cpu", "cuda"], thre
 
 def _try_cuda(model_path: Path, threads: int) -> tuple[Any | None, str]:
     """(a session that really is on CUDA, "") or (None, why not): ONNX Runtime falls back silently."""
-    if _CUDA not in ort.get_available_providers():
-        return None, "the installed onnxruntime is built without CUDA (put onnxruntime-gpu in its place)"
-    if (reason := missing_device()) is not None:
+    if (reason := _cuda_obstacle()) is not None:
         return None, reason
     preload_wheel_libraries()
     try:
@@ -128,6 +174,12 @@ def _try_cuda(model_path: Path, threads: int) -> tuple[Any | None, str]:
         f"this onnxruntime needs the libraries of CUDA {getattr(ort, 'cuda_version', '')} and cuDNN 9, and "
         "one is missing or too old (install the torch that is built for them, or put them on LD_LIBRARY_PATH)"
     )
+
+
+def _cuda_obstacle() -> str | None:
+    if _CUDA not in ort.get_available_providers():
+        return "the installed onnxruntime is built without CUDA (put onnxruntime-gpu in its place)"
+    return missing_device()
 
 
 def _session_on(provider: str, model_path: Path, threads: int) -> Any:
@@ -145,14 +197,9 @@ def _session_on(provider: str, model_path: Path, threads: int) -> Any:
         raise PackageError(f"{model_path} cannot be loaded by ONNX Runtime: {_first_line(error)}") from error
 
 
-def _deployed_input(session: Any, model_path: Path | str) -> Any:
-    inputs = session.get_inputs()
-    if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or len(inputs[0].shape) != 4:
-        found = ", ".join(f"{spec.name} {spec.type} {spec.shape}" for spec in inputs)
-        raise PackageError(
-            f"{model_path} is no deployed graph: it takes {found}, and must take one uint8 (N, H, W, 3)."
-        )
-    return inputs[0]
+def _plain_type(onnx_type: str) -> str:
+    """`tensor(uint8)` to `uint8`."""
+    return onnx_type.removeprefix("tensor(").removesuffix(")")
 
 
 def _first_line(error: Exception) -> str:

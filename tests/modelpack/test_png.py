@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from modelpack.errors import CorruptImageError, ShapeError, UnsupportedImageError
-from modelpack.png import decode_png_labels, encode_png_labels, encode_png_rgb
+from modelpack.png import decode_png_labels, encode_png_labels, encode_png_rgb, read_png_text
 from tests.modelpack.images import encode, picture
 
 PALETTE = ((10, 20, 30), (40, 50, 60))
@@ -91,3 +91,21 @@ def test_only_masks_of_bytes_are_encoded(wrong):
 def test_only_rgb_bytes_are_encoded_as_a_picture():
     with pytest.raises(ShapeError, match=r"a picture is uint8 \(H, W, 3\), got uint8 \(2, 2\)\."):
         encode_png_rgb(np.zeros((2, 2), np.uint8))
+
+
+def test_remarks_travel_in_the_file_and_change_no_pixel():
+    mask_hw = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    with_text = encode_png_labels(mask_hw, text={"Model": "m;sha256=00", "Note": "\u00fc"})
+    assert read_png_text(with_text) == {"Model": "m;sha256=00", "Note": "\u00fc"}
+    assert np.array_equal(decode_png_labels(with_text), mask_hw)
+    image_hwc = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
+    encoded = encode_png_rgb(image_hwc, text={"Model": "m"})
+    assert read_png_text(encoded) == {"Model": "m"}
+    assert np.array_equal(np.array(Image.open(io.BytesIO(encoded))), image_hwc)
+
+
+@pytest.mark.parametrize("missing_bytes", [1, 6, 12 + 3])
+def test_a_png_that_breaks_off_says_so_when_its_remarks_are_read(missing_bytes):
+    content = encode_png_labels(np.zeros((3, 4), np.uint8), text={"Model": "m"})
+    with pytest.raises(CorruptImageError, match="breaks off"):
+        read_png_text(content[:-missing_bytes])

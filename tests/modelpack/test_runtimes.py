@@ -1,6 +1,7 @@
 import ctypes
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,9 +13,17 @@ from modelpack.errors import PackageError, RuntimeUnavailableError, ShapeError, 
 from modelpack.runtimes import RUNTIMES, cuda_libraries, open_runtime
 from modelpack.runtimes import onnxruntime as onnxruntime_runtime
 from modelpack.runtimes.onnxruntime import OnnxRuntime
+from modelpack.tables import resolve
 from tests.tiny_package import IR_VERSION, OPSET, tiny_answer, tiny_confidence, write_tiny_package
 
 HAS_CUDA = cuda_libraries.missing_device() is None
+OPEN_ONNX = [name for name, target in RUNTIMES.items() if "onnx" in resolve(target).artifact_kinds]
+ON_CPU = [
+    pytest.param(name, marks=pytest.mark.skipif(reason is not None, reason=str(reason)))
+    for name in OPEN_ONNX
+    for reason in [resolve(RUNTIMES[name]).obstacle(Path("model.onnx"), "cpu")]
+]
+"""Runtimes that open ONNX graphs; skipped is what computes in a type that this CPU does not have."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +40,7 @@ def images(n=2, height=48, width=64, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", ON_CPU)
 def test_every_runtime_gives_all_outputs_by_name(package, name):
     runtime = open_runtime(package, runtime=name, device="cpu")
     outputs = runtime.run(images())
@@ -41,7 +50,7 @@ def test_every_runtime_gives_all_outputs_by_name(package, name):
     runtime.close()
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", ON_CPU)
 def test_every_runtime_says_what_it_is(package, name):
     runtime = open_runtime(package, runtime=name, device="cpu", threads=1)
     described = runtime.describe()
@@ -52,7 +61,7 @@ def test_every_runtime_says_what_it_is(package, name):
     assert described["version"]
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", ON_CPU)
 def test_every_runtime_may_be_called_from_several_threads(dynamic_package, name):
     runtime = open_runtime(dynamic_package, runtime=name, device="cpu", threads=1)
 
@@ -64,7 +73,7 @@ def test_every_runtime_may_be_called_from_several_threads(dynamic_package, name)
         assert all(pool.map(call, range(32)))
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", ON_CPU)
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -86,7 +95,7 @@ def test_every_runtime_refuses_what_its_graph_cannot_take(package, name, wrong):
     )
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", ON_CPU)
 def test_every_runtime_takes_views(package, name):
     flipped = images()[:, ::-1, :, ::-1]
     runtime = open_runtime(package, runtime=name, device="cpu")
@@ -102,7 +111,7 @@ def test_sessions_get_their_threads_do_not_spin_and_never_fall_back(package, mon
             super().__init__(path, options, **arguments)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Recorder)
-    open_runtime(package, device="cpu", threads=3)
+    open_runtime(package, runtime="onnxruntime", device="cpu", threads=3)
     assert seen["enable_fallback"] == 0
     assert seen["providers"] == ["CPUExecutionProvider"]
     options = seen["options"]
@@ -121,26 +130,26 @@ def test_an_unknown_runtime_gets_the_list(package):
         open_runtime(package, runtime="onxruntime")
 
 
-def test_a_file_that_is_no_graph_is_a_package_error(tmp_path):
+@pytest.mark.parametrize("name", ON_CPU)
+def test_a_file_that_is_no_graph_is_a_package_error(tmp_path, name):
     (tmp_path / "m.onnx").write_bytes(b"not a graph")
-    with pytest.raises(PackageError, match=r"m\.onnx cannot be loaded by ONNX Runtime: "):
-        OnnxRuntime(tmp_path / "m.onnx", device="auto")
+    with pytest.raises(PackageError, match=r"m\.onnx cannot be loaded by (ONNX Runtime|OpenVINO): .+"):
+        resolve(RUNTIMES[name])(tmp_path / "m.onnx", device="auto")
 
 
-def test_a_graph_that_takes_floats_is_no_deployed_graph(tmp_path):
+@pytest.mark.parametrize("name", ON_CPU)
+def test_a_graph_that_takes_floats_is_no_deployed_graph(tmp_path, name):
     shape = ["batch", 3, 8, 8]
     graph = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["y"])],
+        [helper.make_node("Relu", ["x"], ["y"])],
         "floats",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
     )
     opset = helper.make_opsetid("", OPSET)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION), tmp_path / "m.onnx")
-    with pytest.raises(
-        PackageError, match=r"is no deployed graph: it takes x tensor\(float\) .* must take one uint8"
-    ):
-        OnnxRuntime(tmp_path / "m.onnx", device="cpu")
+    with pytest.raises(PackageError, match=r"is no deployed graph: it takes x float.* must take one uint8"):
+        resolve(RUNTIMES[name])(tmp_path / "m.onnx", device="cpu")
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="there is a CUDA device")
@@ -151,6 +160,8 @@ def test_without_a_driver_cuda_is_an_error_and_auto_is_the_cpu(package, caplog):
         open_runtime(package, device="cuda")
     with caplog.at_level("INFO"):
         assert open_runtime(package, device="auto").device == "cpu"
+        assert OnnxRuntime(package.artifact_path()).device == "cpu"
+    assert "on cpu: every CPU computes in fp32 (not onnx-fp32 in onnxruntime on cuda: there is" in caplog.text
     assert "running on the CPU: " in caplog.text
 
 
