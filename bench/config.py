@@ -18,6 +18,8 @@ BOUNDARIES: dict[Boundary, str] = {
 }
 """What the clock includes, per boundary."""
 
+LOAD_SECTION = "load"
+"""Part of a recipe's `bench` section that belongs to `bench load`."""
 PACKAGE_FOLDERS = {"teacher": "package-teacher", "student": "package"}
 """Where a recipe's packages lie below its `output`, by label. The first one there is the baseline."""
 
@@ -33,6 +35,8 @@ class WarmUpConfig(StrictModel):
     """Consecutive windows that must agree."""
     tolerance: PositiveFloat = 0.03
     """Largest distance between the medians of those windows, relative to the smallest."""
+    min_seconds: float = Field(default=0.5, ge=0)
+    """At least this long: slow calls that come in a row are stationary too."""
     max_seconds: PositiveFloat = 20.0
     """Cap; a case that reaches it is measured all the same and said to be noisy."""
 
@@ -42,10 +46,11 @@ class BenchConfig(StrictModel):
 
     packages: dict[str, Path] = Field(min_length=1)
     """Label -> package folder. The first is the baseline that the others are compared with."""
-    artifacts: Literal["first", "all"] | tuple[str, ...] = "first"
-    """Names in the manifest; `first`: the one that opens when none is named."""
+    artifacts: Literal["first", "best", "all"] | tuple[str, ...] = "first"
+    """Names in the manifest; `first` of the manifest; `best`: what the loader opens on this machine when none
+    is named, in the runtime that it chooses."""
     runtimes: tuple[str, ...] = Field(default=("onnxruntime",), min_length=1)
-    """Names of the runtimes table."""
+    """Names of the runtimes table; not asked with artifacts=best."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
     """CPU threads of the runtime; 0 = its own choice."""
@@ -64,6 +69,8 @@ class BenchConfig(StrictModel):
     """Every round visits every case, so that drift of the machine hits all alike."""
     settle_runs: NonNegativeInt = 2
     """Unrecorded runs at the start of each visit: the caches belonged to another case."""
+    stage_runs: NonNegativeInt = 3
+    """Runs at the end of each visit that are split into stages (copies, graph) and not recorded otherwise."""
     warm_up: WarmUpConfig = WarmUpConfig()
     seed: NonNegativeInt = 0
     """Order of the cases within a round, bootstrap, and noise images."""
@@ -79,13 +86,14 @@ class BenchConfig(StrictModel):
                 f"samples ({self.samples}) must be at least rounds ({self.rounds}): one run per visit"
             )
         if not self.artifacts:
-            raise ValueError("artifacts is empty; name some, or write first or all")
+            raise ValueError("artifacts is empty; name some, or write first, best or all")
         return self
 
 
 def from_recipe(values: Mapping[str, Any], source: str) -> BenchConfig:
     """The `bench` section of a recipe; packages default to those that stand below the recipe's `output`."""
     settings = section(values, "bench")
+    settings.pop(LOAD_SECTION, None)
     if not settings.get("packages"):
         output = output_folder(values)
         found = {label: output / name for label, name in PACKAGE_FOLDERS.items() if (output / name).is_dir()}

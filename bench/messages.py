@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 
 from bench.config import Boundary, WarmUpConfig
+from modelpack.runtimes.runtime import StageTimes
 from modelpack.settings import StrictModel
 
 
@@ -50,6 +51,8 @@ class TimeOrder(Message):
     settle_runs: int
     seconds: float
     samples: int | None
+    stage_runs: int
+    """Runs after the recorded ones that are split into stages, where boundary and runtime can."""
 
 
 class Opened(Message):
@@ -77,6 +80,7 @@ class Timed(Message):
 
     samples_ms: tuple[float, ...]
     """One per run of the whole batch."""
+    stages: tuple[StageTimes, ...]
     peak_memory_bytes: int
     """Largest resident set of the worker so far."""
 
@@ -85,3 +89,5 @@ class Failed(Message):
     """Reply when the worker could not do as asked."""
 
     error: str
+    is_unavailable: bool = False
+    """The machine lacks the runtime or the device, or the runtime does not take this kind of artifact."""

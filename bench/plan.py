@@ -14,7 +14,8 @@ from modelpack.errors import ImageError, SettingsError, UnknownNameError
 from modelpack.manifest import Artifact
 from modelpack.package import ModelPackage
 from modelpack.pixels import decode_image
-from modelpack.runtimes import RUNTIMES
+from modelpack.runtimes import RUNTIMES, choose
+from modelpack.runtimes.choice import Choice
 from modelpack.tables import lookup
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -53,6 +54,8 @@ class PlannedSession:
     threads: int
     batch_sizes: tuple[int, ...]
     input_size: tuple[int, int]
+    choice: str = ""
+    """Why this artifact and runtime, where the loader chose them."""
 
     def cases(self, boundaries: tuple[Boundary, ...], batch: int, smallest: int) -> list[Boundary]:
         """Boundaries to measure at this batch size."""
@@ -65,6 +68,7 @@ class PlannedSession:
 class Plan:
     """Everything that will be measured, and what was asked for but cannot be."""
 
+    packages: tuple[ModelPackage, ...]
     sessions: tuple[PlannedSession, ...]
     images: tuple[BenchImage, ...]
     skipped: tuple[str, ...]
@@ -82,10 +86,11 @@ def make_plan(config: BenchConfig) -> Plan:
     has_choice = config.artifacts != "first" and any(len(p.manifest.artifacts) > 1 for p in packages.values())
     skipped: list[str] = []
     sessions = []
-    for label, artifact in _artifacts(config, packages, skipped):
+    for label, artifact, choice in _artifacts(config, packages, skipped):
         package = packages[label]
         batch_sizes = _batch_sizes(config, label, package, skipped)
-        for runtime, threads in product(config.runtimes, config.threads):
+        runtimes = config.runtimes if choice is None else (choice.runtime,)
+        for runtime, threads in product(runtimes, config.threads):
             sessions.append(
                 PlannedSession(
                     name=_name(config, label, artifact.name if has_choice else "", runtime, threads),
@@ -96,31 +101,36 @@ def make_plan(config: BenchConfig) -> Plan:
                     threads=threads,
                     batch_sizes=batch_sizes,
                     input_size=_input_size(config, package, images[0]),
+                    choice=str(choice or ""),
                 )
             )
-    return Plan(tuple(sessions), images, tuple(skipped))
+    return Plan(tuple(packages.values()), tuple(sessions), images, tuple(skipped))
 
 
 def _artifacts(
     config: BenchConfig, packages: dict[str, ModelPackage], skipped: list[str]
-) -> list[tuple[str, Artifact]]:
+) -> list[tuple[str, Artifact, Choice | None]]:
+    """Label and artifact; and the loader's choice, where it was asked."""
     if config.artifacts == "first":
-        return [(label, package.artifact()) for label, package in packages.items()]
+        return [(label, package.artifact(), None) for label, package in packages.items()]
+    if config.artifacts == "best":
+        choices = {label: choose(package, device=config.device) for label, package in packages.items()}
+        return [(label, packages[label].artifact(best.artifact), best) for label, best in choices.items()]
     if config.artifacts == "all":
         return [
-            (label, artifact)
+            (label, artifact, None)
             for label, package in packages.items()
             for artifact in package.manifest.artifacts
         ]
     known = {artifact.name for package in packages.values() for artifact in package.manifest.artifacts}
-    chosen = []
+    chosen: list[tuple[str, Artifact, Choice | None]] = []
     for label, package in packages.items():
         own = {artifact.name: artifact for artifact in package.manifest.artifacts}
         for name in config.artifacts:
             if name not in known:
                 raise UnknownNameError("artifact", name, known)
             if name in own:
-                chosen.append((label, own[name]))
+                chosen.append((label, own[name], None))
             else:
                 skipped.append(f"{label} has no artifact {name}")
     return chosen
@@ -172,18 +182,19 @@ def _images(config: BenchConfig, packages: dict[str, ModelPackage]) -> tuple[Ben
             raise SettingsError(
                 f"images {config.images}: there is no {', '.join(IMAGE_SUFFIXES)} file in that folder."
             )
-        return tuple(_read(path) for path in files[:MAX_IMAGES])
+        return tuple(read_image(path) for path in files[:MAX_IMAGES])
     for package in packages.values():
         if package.manifest.samples:
             return tuple(
-                _read(package.path / sample.image) for sample in package.manifest.samples[:MAX_IMAGES]
+                read_image(package.path / sample.image) for sample in package.manifest.samples[:MAX_IMAGES]
             )
     first = next(iter(packages.values())).manifest.resizing
     fixed = (first.height, first.width) if first.height is not None and first.width is not None else None
-    return (_noise(fixed or config.input_size or NOISE_SIZE, config.seed),)
+    return (noise_image(fixed or config.input_size or NOISE_SIZE, config.seed),)
 
 
-def _read(path: Path) -> BenchImage:
+def read_image(path: Path) -> BenchImage:
+    """An encoded image from disk. Raises SettingsError for one that does not decode."""
     content = path.read_bytes()
     try:
         height, width = decode_image(content, max_pixels=MAX_PIXELS).shape[:2]
@@ -192,7 +203,8 @@ def _read(path: Path) -> BenchImage:
     return BenchImage(path.name, content, (height, width))
 
 
-def _noise(size: tuple[int, int], seed: int) -> BenchImage:
+def noise_image(size: tuple[int, int], seed: int) -> BenchImage:
+    """A generated JPEG of (height, width) that compresses like a photograph."""
     height, width = size
     coarse = (height // NOISE_GRAIN + 2, width // NOISE_GRAIN + 2, 3)
     grains = np.random.default_rng(seed).integers(0, 256, coarse, dtype=np.uint8)

@@ -5,7 +5,8 @@ from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 
-from bench import plots
+from bench import pareto, plots
+from bench.drawing import colour, sign
 from bench.report_facts import environment_facts, first_reasons, flat, method_facts
 from bench.report_tables import all_tables
 from bench.result import BenchResult, CaseResult
@@ -51,6 +52,7 @@ def render_html(result: BenchResult) -> str:
         css=files.joinpath(STYLESHEET).read_text(encoding="utf-8"),
         state=result.verdict.state,
         reasons=first_reasons(result.verdict),
+        skipped=result.skipped,
         cards=_cards(result),
         plots=_plots(result),
         tables=all_tables(result),
@@ -83,8 +85,8 @@ def _card(result: BenchResult, case: CaseResult) -> Card:
     lines.append(f"{session.artifact}, {mebibytes(session.size_bytes)} MiB on disk")
     return Card(
         name=session.name,
-        colour=plots.colour(result, session.name),
-        sign=plots.sign(result, session.name),
+        colour=colour(result, session.name),
+        sign=sign(result, session.name),
         big=figure(median.value) if median.value is not None else "n too small",
         unit="ms" if median.value is not None else f"({case.samples} runs)",
         gain=_gain(result, case),
@@ -120,11 +122,12 @@ def _plots(result: BenchResult) -> list[Plot]:
                 plots.throughput(result),
             )
         )
-    if any(result.session(case.session).miou() for case in result.cases_at("graph", smallest)):
+    if pareto.points(result):
         drawn.append(
             Plot(
                 title="Accuracy against latency",
-                caption=f"Graph, batch {smallest}: median, with a line to p90. Up and left is better.",
+                caption=f"Graph, batch {smallest}: median, with a line to p90. Up and left is better. Beaten "
+                f"by none: {', '.join(point.session for point in pareto.front(pareto.points(result)))}.",
                 svg=plots.accuracy(result),
             )
         )

@@ -1,29 +1,29 @@
-"""The tables of a latency report as text cells: laid out by the Markdown, HTML and terminal renderers."""
+"""The tables of a latency report: what was measured, how fast it was, and what is claimed of it."""
 
-from dataclasses import dataclass
-
+from bench.report_conditions import machine, stages, warm_ups
 from bench.result import BenchResult, CaseResult
 from bench.statistics import PERCENTILES
-from bench.wording import figure, interval, mebibytes, percentile_cell, threads_text
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells are ready to show; the first `text_columns` columns hold words, the others numbers."""
-
-    title: str
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    text_columns: int = 1
+from bench.table import Table
+from bench.wording import figure, interval, mebibytes, miou_text, percentile_cell, threads_text
 
 
 def summary(result: BenchResult) -> Table:
     """The one table to look at first."""
     return Table(
         title="Latency and throughput",
-        caption="Latency of the whole batch; throughput of one caller; peak memory of its process.",
-        columns=("session", "boundary", "batch", "runs", *_percentile_names("ms"), "images/s", "peak MiB"),
+        caption="Latency of the whole batch, throughput of one caller, peak memory of its process; "
+        "size and mIoU are those of the very file.",
+        columns=(
+            "session",
+            "boundary",
+            "batch",
+            "runs",
+            *_percentile_names("ms"),
+            "images/s",
+            "peak MiB",
+            "file MiB",
+            "mIoU",
+        ),
         rows=tuple(
             (
                 *_case_cells(case),
@@ -31,6 +31,8 @@ def summary(result: BenchResult) -> Table:
                 *(percentile_cell(entry, with_interval=False) for entry in case.percentiles),
                 figure(case.images_per_second),
                 mebibytes(case.peak_memory_bytes),
+                mebibytes(result.session(case.session).size_bytes),
+                miou_text(result.session(case.session).miou()),
             )
             for case in result.cases
         ),
@@ -75,26 +77,6 @@ def intervals(result: BenchResult) -> Table:
             for case in result.cases
         ),
         text_columns=2,
-    )
-
-
-def conditions(result: BenchResult) -> Table:
-    return Table(
-        title="Warm-up and verdict per case",
-        caption="Unrecorded runs until the time stood still, and whether the recorded ones can be believed.",
-        columns=("session", "boundary", "verdict", "batch", "warm-up runs", "warm-up s"),
-        rows=tuple(
-            (
-                case.session,
-                case.boundary,
-                str(case.verdict),
-                str(case.batch),
-                str(case.warm_up.runs),
-                figure(case.warm_up.seconds),
-            )
-            for case in result.cases
-        ),
-        text_columns=3,
     )
 
 
@@ -162,7 +144,8 @@ def claims(result: BenchResult) -> Table:
 
 def all_tables(result: BenchResult) -> list[Table]:
     """Every table that has rows, the most important first."""
-    built = (make(result) for make in (summary, speedups, claims, intervals, conditions, sessions))
+    makers = (summary, speedups, stages, claims, intervals, warm_ups, machine, sessions)
+    built = (make(result) for make in makers)
     return [table for table in built if table.rows]
 
 

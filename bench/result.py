@@ -1,22 +1,23 @@
 """`latency.json`: raw samples first, every derived figure beside the rule that made it."""
 
 import json
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 
 from bench.config import BenchConfig, Boundary
+from bench.energy import Energy
+from bench.json_text import json_text
+from bench.machine_watch import MachineReading, MachineState
 from bench.messages import WarmUp
-from bench.statistics import PERCENTILES, Percentile, Ratio, percentile
+from bench.statistics import PERCENTILES, Percentile, Ratio, percentile_interval
 from bench.validity import Verdict
 from modelpack.errors import SettingsError
 from modelpack.manifest import Claim
+from modelpack.runtimes.runtime import StageTimes
 from modelpack.settings import StrictModel, parse_settings
-
-_NUMBERS = re.compile(r"\[\s*((?:-?[\d.e+-]+,\s*)*-?[\d.e+-]+)\s*\]")
-"""A JSON list of numbers, however it is laid out."""
 
 
 class ImageUsed(StrictModel):
@@ -49,8 +50,10 @@ class SessionResult(StrictModel):
     description: dict[str, Any]
     """The runtime's own words: versions, threads."""
     open_ms: float
+    choice: str = ""
+    """Why this artifact and runtime, where the loader chose them (artifacts=best)."""
     claims: tuple[Claim, ...]
-    """Measured by export for the artifact with this sha256."""
+    """Measured by export for a file with this sha256."""
 
     def miou(self) -> Claim | None:
         return next((claim for claim in self.claims if claim.name == "miou"), None)
@@ -77,6 +80,11 @@ class CaseResult(StrictModel):
     verdict: Verdict
     rounds_ms: tuple[tuple[float, ...], ...]
     """Raw samples in order of time, one list per round."""
+    stages: tuple[StageTimes, ...] = ()
+    """Further calls, split; none where boundary or runtime cannot. In results of 0.1: none."""
+    energy: tuple[Energy, ...] = ()
+    machine: tuple[MachineReading, ...] = ()
+    """After each round's visit."""
 
     @classmethod
     def of_rounds(
@@ -89,6 +97,9 @@ class CaseResult(StrictModel):
         peak_memory_bytes: int,
         warm_up: WarmUp,
         verdict: Verdict,
+        stages: Sequence[StageTimes] = (),
+        energy: Sequence[Energy] = (),
+        machine: Sequence[MachineReading] = (),
     ) -> Self:
         samples = np.concatenate([np.asarray(r, np.float64) for r in rounds_ms])
         return cls(
@@ -100,12 +111,15 @@ class CaseResult(StrictModel):
             deviation_ms=float(samples.std(ddof=1)),
             min_ms=float(samples.min()),
             max_ms=float(samples.max()),
-            percentiles=tuple(percentile(samples, percent) for percent in PERCENTILES),
+            percentiles=tuple(percentile_interval(samples, percent) for percent in PERCENTILES),
             images_per_second=batch * 1000.0 / float(samples.mean()),
             peak_memory_bytes=peak_memory_bytes,
             warm_up=warm_up,
             verdict=verdict,
             rounds_ms=tuple(rounds_ms),
+            stages=tuple(stages),
+            energy=tuple(energy),
+            machine=tuple(machine),
         )
 
     def percentile(self, percent: int) -> Percentile:
@@ -133,6 +147,7 @@ class BenchResult(StrictModel):
     verdict: Verdict
     other_load: float | None
     """Share of all CPUs that other processes used meanwhile; None where the system does not say."""
+    machine: MachineState | None = None
     settings: BenchConfig
     environment: dict[str, Any]
     boundaries: dict[Boundary, str]
@@ -140,7 +155,7 @@ class BenchResult(StrictModel):
     """How every figure was made."""
     images: tuple[ImageUsed, ...]
     skipped: tuple[str, ...]
-    """Asked for, but not possible."""
+    """Asked for, but not possible, and why."""
     sessions: tuple[SessionResult, ...]
     cases: tuple[CaseResult, ...]
     comparisons: tuple[Comparison, ...]
@@ -156,8 +171,7 @@ class BenchResult(StrictModel):
 
     def to_json(self) -> str:
         """Indented, with every list of numbers on one line: the raw samples would fill thousands."""
-        text = json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False)
-        return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
+        return json_text(self.model_dump(mode="json"))
 
     def session(self, name: str) -> SessionResult:
         return next(session for session in self.sessions if session.name == name)

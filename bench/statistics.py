@@ -1,5 +1,6 @@
 """Percentiles with intervals that assume no distribution, and the bootstrap of a ratio over rounds."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ PERCENTILES = (50, 90, 95, 99)
 CONFIDENCE = 0.95
 MIN_TAIL_SAMPLES = 5
 """Expected samples on the thinner side of a percentile; with fewer, the figure is one or two outliers."""
+ROUNDING = 1e-6
+"""Room for 5 / 0.001 to be 5000 and not the next number above."""
 RESAMPLES = 2000
 """Bootstrap draws: the ends of a 95% interval then rest on 50 draws each."""
 
@@ -26,13 +29,14 @@ RULES = {
 class Percentile(StrictModel):
     """One percentile of the samples, or why there is none."""
 
-    percent: int
+    percent: int | float
+    """95, 99, 99.9, ..."""
     value: float | None
     """In the samples' unit."""
     lower: float | None
     upper: float | None
     note: str = ""
-    """`n too small for p99` in place of a value."""
+    """`n too small for p99 (needs 500)` in place of a value."""
 
 
 class Ratio(StrictModel):
@@ -47,24 +51,30 @@ class Ratio(StrictModel):
         return self.lower > 1 or self.upper < 1
 
 
-def percentile(samples: NDArray[np.float64], percent: int) -> Percentile:
+def percentile_interval(samples: NDArray[np.float64], percent: int | float) -> Percentile:
     """The `percent`-th percentile of `samples` (n,), with its order-statistic interval.
 
-    No value where fewer than `MIN_TAIL_SAMPLES` samples are expected above or below it.
+    No value where fewer than `MIN_TAIL_SAMPLES` samples are expected above or below it: `note` says how many
+    it takes.
     """
-    n, share = len(samples), percent / 100
-    if n * min(share, 1 - share) < MIN_TAIL_SAMPLES - 1e-9:
-        return Percentile(
-            percent=percent, value=None, lower=None, upper=None, note=f"n too small for p{percent}"
-        )
+    needed = samples_needed(percent)
+    if len(samples) < needed:
+        note = f"n too small for p{percent:g} (needs {needed})"
+        return Percentile(percent=percent, value=None, lower=None, upper=None, note=note)
     ordered = np.sort(samples)
-    first, last = interval_ranks(n, share)
+    first, last = interval_ranks(len(ordered), percent / 100)
     return Percentile(
         percent=percent,
-        value=float(np.quantile(ordered, share)),
+        value=float(np.quantile(ordered, percent / 100)),
         lower=float(ordered[first - 1]),
         upper=float(ordered[last - 1]),
     )
+
+
+def samples_needed(percent: int | float) -> int:
+    """Fewest samples that give a percentile a value; `percent` lies between 0 and 100."""
+    thinner_share = min(percent, 100 - percent) / 100
+    return math.ceil(MIN_TAIL_SAMPLES / thinner_share - ROUNDING)
 
 
 def interval_ranks(n: int, share: float, confidence: float = CONFIDENCE) -> tuple[int, int]:
@@ -72,7 +82,7 @@ def interval_ranks(n: int, share: float, confidence: float = CONFIDENCE) -> tupl
 
     The number of samples below the quantile is binomial(n, share): r and s leave at most half of
     `1 - confidence` on each side. Ranks outside the samples are clamped to 1 and n; coverage is then smaller,
-    and `percentile` refuses those cases.
+    and `percentile_interval` refuses those cases.
     """
     tail = (1 - confidence) / 2
     cumulative = np.cumsum(_binomial(n, share))
@@ -87,19 +97,51 @@ def median_ratio(
     """median(above) / median(below) of two cases measured in the same rounds, with a bootstrap interval.
 
     Whole rounds are drawn, because neighbouring samples are alike, and the same ones for both cases, because
-    drift of the machine hits both.
+    drift of the machine hits both. Of n rounds n - 1 are drawn: drawing n makes intervals of few rounds too
+    narrow by sqrt((n - 1) / n). Rounds: at least two.
     """
     if len(above) != len(below):
         raise ValueError(f"median_ratio needs the same rounds of both, got {len(above)} and {len(below)}")
     rng = np.random.default_rng(seed)
     tops, bottoms = [np.asarray(r) for r in above], [np.asarray(r) for r in below]
     draws = np.empty(resamples)
-    for i, chosen in enumerate(rng.integers(0, len(tops), (resamples, len(tops)))):
+    for i, chosen in enumerate(rng.integers(0, len(tops), (resamples, len(tops) - 1))):
         draws[i] = _median_of(tops, chosen) / _median_of(bottoms, chosen)
     everything = np.arange(len(tops))
     lower, upper = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     value = _median_of(tops, everything) / _median_of(bottoms, everything)
     return Ratio(value=value, lower=float(lower), upper=float(upper))
+
+
+def independent_ratio(
+    above: Sequence[Sequence[float]], below: Sequence[Sequence[float]], seed: int, resamples: int = RESAMPLES
+) -> Ratio:
+    """median(above) / median(below) of two cases measured at different times, with a bootstrap interval.
+
+    Hierarchical: rounds are drawn first, n - 1 of n as in `median_ratio`, and samples within them after, for
+    each case by itself. Rounds: at least two of each.
+    """
+    rng = np.random.default_rng(seed)
+    tops, bottoms = ([np.asarray(r) for r in rounds] for rounds in (above, below))
+    draws = _drawn_medians(tops, rng, resamples) / _drawn_medians(bottoms, rng, resamples)
+    lower, upper = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    value = float(np.median(np.concatenate(tops)) / np.median(np.concatenate(bottoms)))
+    return Ratio(value=value, lower=float(lower), upper=float(upper))
+
+
+def _drawn_medians(
+    rounds: list[NDArray[np.float64]], rng: np.random.Generator, resamples: int
+) -> NDArray[np.float64]:
+    if len(rounds) < 2:
+        raise ValueError(f"a case of {len(rounds)} round(s) has no interval: at least 2 are needed")
+    samples, sizes = np.concatenate(rounds), np.array([len(r) for r in rounds])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    medians = np.empty(resamples)
+    for i, chosen in enumerate(rng.integers(0, len(rounds), (resamples, len(rounds) - 1))):
+        size_of_own_round = np.repeat(sizes[chosen], sizes[chosen])
+        within = (rng.random(len(size_of_own_round)) * size_of_own_round).astype(np.int64)
+        medians[i] = np.median(samples[np.repeat(starts[chosen], sizes[chosen]) + within])
+    return medians
 
 
 def _median_of(rounds: list[NDArray[np.float64]], chosen: NDArray[np.int64]) -> float:

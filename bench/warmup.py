@@ -11,9 +11,9 @@ from bench.timing import NS_PER_MS, NS_PER_S, Call, Clock
 def rule_text(rule: WarmUpConfig) -> str:
     """The rule in one sentence, for the report."""
     return (
-        f"unrecorded windows of at least {rule.window_runs} runs and {rule.window_seconds:g} s, until the "
-        f"medians of {rule.windows} in a row lie within {rule.tolerance:.0%} of each other, or "
-        f"{rule.max_seconds:g} s are over"
+        f"unrecorded windows of at least {rule.window_runs} runs and {rule.window_seconds:g} s, for at least "
+        f"{rule.min_seconds:g} s and until the medians of {rule.windows} in a row lie within "
+        f"{rule.tolerance:.0%} of each other, or {rule.max_seconds:g} s are over"
     )
 
 
@@ -27,7 +27,7 @@ def warm_up(call: Call, rule: WarmUpConfig, clock: Clock = time.perf_counter_ns)
         runs += len(window_ms)
         medians_ms.append(median(window_ms))
         seconds = (clock() - start_ns) / NS_PER_S
-        is_stationary = _agree(medians_ms[-rule.windows :], rule)
+        is_stationary = seconds >= rule.min_seconds and _agree(medians_ms[-rule.windows :], rule)
         if is_stationary or seconds >= rule.max_seconds:
             return WarmUp(
                 runs=runs, seconds=seconds, is_stationary=is_stationary, window_medians_ms=tuple(medians_ms)

@@ -1,6 +1,7 @@
 """Numbers as people read them. One way per quantity, the same in Markdown, HTML and on the terminal."""
 
 from bench.statistics import Percentile, Ratio
+from modelpack.manifest import Claim
 
 MEBIBYTE = 1 << 20
 INTERVAL_DIGITS = 4
@@ -32,6 +33,10 @@ def percentile_cell(entry: Percentile, with_interval: bool) -> str:
     if not with_interval:
         return figure(entry.value)
     return f"{figure(entry.value, INTERVAL_DIGITS)} {interval(entry.lower, entry.upper)}"
+
+
+def miou_text(claim: Claim | None) -> str:
+    return figure(claim.value, digits=4) if claim else "not measured"
 
 
 def speedup_sentence(session: str, baseline: str, ratio: Ratio) -> str:

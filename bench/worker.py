@@ -8,16 +8,18 @@ from typing import TextIO
 
 import cv2
 
-from bench.boundaries import boundary_call
+from bench.boundaries import GraphCall, boundary_call
 from bench.memory import peak_memory_bytes
 from bench.messages import Failed, Message, Opened, OpenOrder, Timed, TimeOrder, WarmUpOrder
 from bench.timing import NS_PER_MS, Call, time_runs
 from bench.warmup import warm_up
-from modelpack.errors import SegError
+from modelpack.errors import RuntimeUnavailableError, SegError
+from modelpack.manifest import Artifact
 from modelpack.package import ModelPackage
 from modelpack.preprocess import Resizing
 from modelpack.runtimes import RUNTIMES, open_runtime
 from modelpack.runtimes.runtime import Runtime
+from modelpack.tables import lookup, resolve
 
 ORDERS: dict[str, type[Message]] = {"open": OpenOrder, "warm_up": WarmUpOrder, "time": TimeOrder}
 
@@ -30,6 +32,7 @@ class Worker:
         if order.threads:
             cv2.setNumThreads(order.threads)
         package = ModelPackage.open(order.package, verify=False)
+        _check_kind(order.runtime, package.artifact(order.artifact))
         start_ns = time.perf_counter_ns()
         self._runtime: Runtime = open_runtime(
             package,
@@ -59,8 +62,7 @@ class Worker:
             case WarmUpOrder():
                 return warm_up(self._call(order), order.rule)
             case TimeOrder():
-                samples_ms = time_runs(self._call(order), order.seconds, order.samples, order.settle_runs)
-                return Timed(samples_ms=tuple(samples_ms), peak_memory_bytes=peak_memory_bytes())
+                return _timed(self._call(order), order)
             case _:
                 return Failed(error=f"a worker that is open does not take {type(order).__name__}")
 
@@ -71,6 +73,26 @@ class Worker:
                 order.boundary, self._runtime, self._images, self._resizing, order.batch
             )
         return self._calls[key]
+
+
+def _check_kind(runtime: str, artifact: Artifact) -> None:
+    """Raises RuntimeUnavailableError for a runtime that does not open such artifacts."""
+    kinds = resolve(lookup(RUNTIMES, "runtime", runtime)).artifact_kinds
+    if artifact.kind not in kinds:
+        raise RuntimeUnavailableError(
+            f"runtime {runtime} opens {', '.join(sorted(kinds))} artifacts, and this is {artifact.kind}"
+        )
+
+
+def _timed(call: Call, order: TimeOrder) -> Timed:
+    samples_ms = time_runs(call, order.seconds, order.samples, order.settle_runs)
+    peak_bytes = peak_memory_bytes()
+    told = [call.stages() for _ in range(order.stage_runs)] if isinstance(call, GraphCall) else []
+    return Timed(
+        samples_ms=tuple(samples_ms),
+        stages=tuple(stages for stages in told if stages),
+        peak_memory_bytes=peak_bytes,
+    )
 
 
 def serve(orders: TextIO, replies: TextIO) -> None:
@@ -86,6 +108,8 @@ def serve(orders: TextIO, replies: TextIO) -> None:
                 reply = worker.opened()
             else:
                 reply = worker.answer(order) if worker else Failed(error="the first order must be `open`")
+        except RuntimeUnavailableError as error:
+            reply = Failed(error=str(error), is_unavailable=True)
         except SegError as error:
             reply = Failed(error=str(error))
         except Exception as error:  # the process edge: the measuring process must hear of it

@@ -25,14 +25,18 @@ class WorkerError(SegError):
     """A worker process failed or died; the message says which and while doing what."""
 
 
+class UnavailableError(WorkerError):
+    """What the worker was asked to load cannot run on this machine; nothing is broken."""
+
+
 class WorkerProcess:
     """One worker. Use as a context manager: leaving it ends the process whatever happened."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, module: str = "bench.worker") -> None:
         self.name = name
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the worker)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -46,13 +50,13 @@ class WorkerProcess:
         return self._process.pid
 
     def open(self, order: OpenOrder) -> Opened:
-        return self._ask(order, Opened, f"loading {order.artifact}")
+        return self.ask(order, Opened, f"loading {order.artifact}")
 
     def warm_up(self, order: WarmUpOrder) -> WarmUp:
-        return self._ask(order, WarmUp, f"warming up {order.boundary}, batch {order.batch}")
+        return self.ask(order, WarmUp, f"warming up {order.boundary}, batch {order.batch}")
 
     def time(self, order: TimeOrder) -> Timed:
-        return self._ask(order, Timed, f"measuring {order.boundary}, batch {order.batch}")
+        return self.ask(order, Timed, f"measuring {order.boundary}, batch {order.batch}")
 
     def __enter__(self) -> Self:
         return self
@@ -62,11 +66,10 @@ class WorkerProcess:
     ) -> None:
         if kind is not None:
             self._process.kill()
-        self._leave()
-        self._stderr.close()
+        self.end()
 
-    def _leave(self) -> None:
-        """Closing stdin ends the worker's loop; one that does not leave is killed."""
+    def end(self) -> None:
+        """Closing stdin ends the worker's loop; one that does not leave is killed. May be called again."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):
@@ -77,8 +80,10 @@ class WorkerProcess:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+        self._stderr.close()
 
-    def _ask(self, order: Message, expected: type[Reply], doing: str) -> Reply:
+    def ask(self, order: Message, expected: type[Reply], doing: str) -> Reply:
+        """Send an order and wait for its reply. Raises WorkerError, which names the worker and `doing`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -91,7 +96,9 @@ class WorkerProcess:
             raise WorkerError(self._obituary(doing))
         answer = json.loads(line)
         if answer["kind"] == Failed.__name__:
-            raise WorkerError(f"{self.name}, {doing}: {answer['reply']['error']}")
+            failed = Failed.model_validate(answer["reply"])
+            kind = UnavailableError if failed.is_unavailable else WorkerError
+            raise kind(f"{self.name}, {doing}: {failed.error}")
         return expected.model_validate(answer["reply"])
 
     def _obituary(self, doing: str) -> str:

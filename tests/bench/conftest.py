@@ -10,11 +10,11 @@ from modelpack.runtimes import RUNTIMES
 from tests.bench.fake_runtimes import FAKES
 from tests.tiny_package import write_tiny_package
 
-QUICK_WARM_UP = WarmUpConfig(window_runs=2, window_seconds=0, windows=2, tolerance=10)
+QUICK_WARM_UP = WarmUpConfig(window_runs=2, window_seconds=0, windows=2, tolerance=10, min_seconds=0)
 """Two windows always agree: what the warm-up rule does is tested on a clock of its own."""
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _fake_runtimes_are_in_the_table():
     RUNTIMES.update(FAKES)
     yield
@@ -22,11 +22,15 @@ def _fake_runtimes_are_in_the_table():
         del RUNTIMES[name]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def packages(tmp_path_factory):
     """Folders `slow` (with claims) and `fast` (without)."""
     root = tmp_path_factory.mktemp("packages")
-    folders = {name: write_tiny_package(root / name, name=name).path for name in ("slow", "fast")}
+    num_classes = {"slow": 4, "fast": 5}  # different files: claims belong to a file
+    folders = {
+        name: write_tiny_package(root / name, name=name, num_classes=count).path
+        for name, count in num_classes.items()
+    }
     manifest = folders["slow"] / "manifest.json"
     values = json.loads(manifest.read_text())
     facts = {"dataset": "camvid", "split": "test", "images": 233, "image_size": [360, 480], "device": "cpu"}
@@ -38,7 +42,7 @@ def packages(tmp_path_factory):
     return folders
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def quick(packages):
     """Settings for a quick measurement on a fake runtime."""
 
@@ -56,7 +60,7 @@ def quick(packages):
     return config
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def result(quick):
     """Slow and fast side by side, graph and image, batches of 1 and 2."""
     return measure(quick())

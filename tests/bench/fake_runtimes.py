@@ -9,6 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from modelpack.errors import RuntimeUnavailableError
+from modelpack.runtimes.runtime import StageTimes
+
 DELAYS_S = {"slow": 0.020, "fast": 0.004}
 """Duration of a call, by the folder name of the package."""
 FAKES = {
@@ -20,6 +23,9 @@ FAKES = {
         "killed": "Killed",
         "chatty": "Chatty",
         "unloadable": "Unloadable",
+        "unavailable": "Unavailable",
+        "plans-only": "PlansOnly",
+        "on-gpu": "OnGpu",
     }.items()
 }
 
@@ -28,6 +34,7 @@ class Paced:
     """Sleeps as long as its package's name says, per call, whatever the batch."""
 
     name = "paced"
+    artifact_kinds = frozenset({"onnx"})
     device = "cpu"
     provider = "sleep"
 
@@ -74,3 +81,29 @@ class Chatty(Paced):
 class Unloadable(Paced):
     def __init__(self, model_path, *, device, threads):
         raise ValueError(f"cannot load with {threads} threads")
+
+
+class Unavailable(Paced):
+    def __init__(self, model_path, *, device, threads):
+        raise RuntimeUnavailableError("the accelerator is not in this machine")
+
+
+class PlansOnly(Paced):
+    artifact_kinds = frozenset({"tensorrt"})
+
+
+class OnGpu(Paced):
+    """Says that it runs on a GPU, and tells the stages of a call, the third longer than the others."""
+
+    device = "cuda:0"
+
+    def __init__(self, model_path, *, device, threads):
+        super().__init__(model_path, device=device, threads=threads)
+        self._timed_calls = 0
+
+    def run_timed(self, images_nhwc_u8):
+        self._timed_calls += 1
+        compute_ms = 100.0 if self._timed_calls == 3 else 7.0
+        return super().run(images_nhwc_u8), StageTimes(
+            enqueue_ms=None, h2d_ms=0.5, compute_ms=compute_ms, d2h_ms=0.25, host_ms=compute_ms + 1
+        )

@@ -10,14 +10,15 @@ from contextlib import redirect_stdout
 import pytest
 import yaml
 
-from bench.__main__ import app, read_subjects
+from bench.__main__ import app
+from bench.commands.latency import read_subjects
 from bench.config import BenchConfig
 from bench.result import BenchResult
 from modelpack.command import run
 
 QUICK = [
     "runtimes=[paced]", "batch_sizes=[1]", "boundaries=[graph]", "samples=4", "rounds=4",
-    "warm_up={window_runs: 1, window_seconds: 0, windows: 2, tolerance: 10}",
+    "warm_up={window_runs: 1, window_seconds: 0, windows: 2, tolerance: 10, min_seconds: 0}",
 ]  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def test_no_run_is_quicker_than_the_delay(result):
 
 def test_the_faster_package_is_found_and_the_first_is_the_baseline(result):
     assert {(entry.baseline, entry.session) for entry in result.comparisons} == {("slow", "fast")}
-    assert all(entry.speedup.lower > LEAST_SPEEDUP for entry in result.comparisons)
+    assert all(entry.speedup.value > LEAST_SPEEDUP for entry in result.comparisons)
 
 
 def test_samples_are_kept_raw_and_by_round(result):
@@ -59,6 +59,19 @@ def test_a_session_carries_the_hash_size_and_claims_of_its_file(result, packages
     assert (session.sha256, session.size_bytes) == (artifact.sha256, artifact.size_bytes)
     assert [claim.value for claim in session.claims] == [0.6543]
     assert result.session("fast").miou() is None
+
+
+def test_a_claim_belongs_to_the_file_whichever_package_it_stands_in(quick, packages, tmp_path):
+    write_tiny_package(tmp_path / "copy", num_samples=0)
+    config = quick(
+        packages={"slow": packages["slow"], "copy": tmp_path / "copy"},
+        samples=4,
+        batch_sizes=[1],
+        boundaries=["graph"],
+    )
+    measured = measure(config)
+    assert measured.session("copy").sha256 == measured.session("slow").sha256
+    assert [claim.value for claim in measured.session("copy").claims] == [0.6543]
 
 
 def test_the_result_says_where_and_how_it_was_made(result):

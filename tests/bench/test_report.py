@@ -6,11 +6,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from bench.drawing import colour, sign
 from bench.latency import write_reports
 from bench.report_html import render_html
 from bench.report_markdown import render_markdown, render_terminal
 from bench.result import BenchResult
-from bench.statistics import Ratio, percentile
+from bench.statistics import Ratio, percentile_interval
 from bench.wording import figure, speedup_sentence
 from modelpack.atomic import write_json
 
@@ -144,6 +145,32 @@ def test_graph_alone_and_image_alone_have_a_report(result):
         assert f"Latency: {boundary}" in render_html(alone)
 
 
+def test_accuracy_and_size_of_the_very_file_stand_in_every_line(result):
+    lines = [line for line in render_terminal(result).splitlines() if line.startswith("| slow")]
+    assert len(lines) == 3
+    assert all("0.6543" in line for line in lines)
+    lines = [line for line in render_terminal(result).splitlines() if line.startswith("| fast")]
+    assert all("not measured" in line for line in lines)
+
+
+def test_the_picture_of_accuracy_names_its_points_and_those_that_none_beats(noisy_page):
+    picture = noisy_page[noisy_page.index("Accuracy against latency") :]
+    assert "Beaten by none: slow." in picture
+    assert ">slow</text>" in picture[: picture.index("</svg>")]
+
+
+def test_no_two_sessions_look_alike(result):
+    many = result.model_copy(
+        update={
+            "sessions": tuple(
+                result.sessions[0].model_copy(update={"name": f"session {i}"}) for i in range(36)
+            )
+        }
+    )
+    looks = {(colour(many, entry.name), sign(many, entry.name)) for entry in many.sessions}
+    assert len(looks) == 36
+
+
 def test_too_few_samples_are_words_in_place_of_a_number(result, steady):
     text = render_markdown(result)
     assert "n too small for p99" in text
@@ -202,4 +229,6 @@ def test_comparison_is_told_as_faster_slower_or_no_difference():
 
 def test_a_case_is_summarised_from_its_raw_samples(steady):
     case = steady.cases[0]
-    assert case.percentile(99) == percentile(np.concatenate([np.asarray(r) for r in case.rounds_ms]), 99)
+    assert case.percentile(99) == percentile_interval(
+        np.concatenate([np.asarray(r) for r in case.rounds_ms]), 99
+    )

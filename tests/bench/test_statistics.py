@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from bench.statistics import interval_ranks, median_ratio, percentile
+from bench.statistics import interval_ranks, median_ratio, percentile_interval
 
 ROUNDING = 1e-9
 
@@ -30,22 +30,22 @@ def test_median_of_a_hundred_lies_between_the_ranks_of_the_published_tables():
 
 def test_percentile_and_its_interval_are_taken_from_the_sorted_samples():
     shuffled = np.random.default_rng(0).permutation(np.arange(1.0, 102.0))
-    entry = percentile(shuffled, 50)
+    entry = percentile_interval(shuffled, 50)
     assert (entry.value, entry.lower, entry.upper) == (51.0, *map(float, interval_ranks(101, 0.5)))
 
 
-@pytest.mark.parametrize(("percent", "least"), [(50, 10), (90, 50), (95, 100), (99, 500)])
+@pytest.mark.parametrize(("percent", "least"), [(50, 10), (90, 50), (95, 100), (99, 500), (99.9, 5000)])
 def test_percentile_needs_five_samples_beyond_it(percent, least):
     samples = np.linspace(1, 2, least)
-    assert percentile(samples, percent).value == pytest.approx(np.quantile(samples, percent / 100))
-    refused = percentile(samples[1:], percent)
+    assert percentile_interval(samples, percent).value == pytest.approx(np.quantile(samples, percent / 100))
+    refused = percentile_interval(samples[1:], percent)
     assert (refused.value, refused.lower, refused.upper) == (None, None, None)
-    assert refused.note == f"n too small for p{percent}"
+    assert refused.note == f"n too small for p{percent} (needs {least})"
 
 
 def test_large_samples_do_not_overflow():
     samples = np.random.default_rng(0).normal(10, 1, 200_000)
-    entry = percentile(samples, 99)
+    entry = percentile_interval(samples, 99)
     assert entry.lower < entry.value < entry.upper < entry.lower + 0.1
 
 

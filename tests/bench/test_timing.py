@@ -56,7 +56,7 @@ def test_collection_is_switched_on_again_when_the_call_fails():
     assert gc.isenabled()
 
 
-RULE = WarmUpConfig(window_runs=4, window_seconds=0, windows=3, tolerance=0.03, max_seconds=10)
+RULE = WarmUpConfig(window_runs=4, window_seconds=0, windows=3, tolerance=0.03, min_seconds=0, max_seconds=10)
 
 
 def test_warm_up_ends_when_three_windows_in_a_row_agree():
@@ -84,3 +84,10 @@ def test_windows_of_quick_calls_last_their_minimum_time():
     work = Work(repeat(1))
     done = warm_up(work, RULE.model_copy(update={"window_seconds": 0.05}), clock=work.clock)
     assert done.runs == 3 * 50
+
+
+def test_slow_calls_in_a_row_do_not_end_the_warm_up_before_its_minimum_time():
+    work = Work(chain([30] * 12, repeat(10)))
+    done = warm_up(work, RULE.model_copy(update={"min_seconds": 0.5}), clock=work.clock)
+    assert done.window_medians_ms[-3:] == (10, 10, 10)
+    assert done.seconds >= 0.5
