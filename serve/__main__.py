@@ -11,7 +11,6 @@ import typer
 from modelpack.command import AsJson, Overrides, finish, new_app, run, show
 from modelpack.recipe import apply_override, read_recipe, section
 from modelpack.settings import parse_settings
-from serve.logs import logging_in_background
 from serve.model import load_model
 from serve.server import run_server
 from serve.settings import ServeSettings
@@ -45,8 +44,7 @@ def start(
         show(f"try:   curl -F image=@photo.jpg '{url}/v1/segment?format=overlay' -o overlay.jpg")
         finish({"url": url}, as_json)
 
-    with logging_in_background(settings.log_format):
-        run_server(settings, on_ready)
+    run_server(settings, on_ready)
 
 
 @app.command()

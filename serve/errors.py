@@ -67,3 +67,15 @@ class DeadlineError(SegError):
 
 class ServerStartError(SegError):
     """The service cannot listen where it was asked to."""
+
+
+class InferRequestError(RequestError):
+    """A request under `/v2` that breaks the protocol's rules, or asks for what the model does not have."""
+
+
+class UnknownModelError(RequestError):
+    """No model of that name or version is loaded."""
+
+
+class ControlError(SegError):
+    """The processes of the service could not do something together."""

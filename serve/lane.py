@@ -18,8 +18,10 @@ class Lane:
         self.name = name
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
-    async def run(self, timings: Timings, stage: str, work: Callable[..., T], *args: object) -> T:
+    async def run(self, timings: Timings, stage: str | None, work: Callable[..., T], *args: object) -> T:
         """`work(*args)` in a thread: waiting is counted as `queue`, the work as `stage`.
+
+        stage None: work that counts its own stages.
 
         A caller that is cancelled while it waits never reaches a thread.
         """
@@ -32,7 +34,8 @@ class Lane:
         asked = perf_counter()
         result, begun, ended = await asyncio.get_running_loop().run_in_executor(self._pool, turn)
         timings.add("queue", (begun - asked) * 1000)
-        timings.add(stage, (ended - begun) * 1000)
+        if stage is not None:
+            timings.add(stage, (ended - begun) * 1000)
         return result
 
     def close(self) -> None:

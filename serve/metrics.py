@@ -1,6 +1,6 @@
-"""What the service counts, in Prometheus' text format. One registry per application."""
+"""What one process of the service counts. One registry per application."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from serve.timing import Timings
 
@@ -56,6 +56,3 @@ class Metrics:
     def observe_stages(self, timings: Timings) -> None:
         for stage, duration_ms in timings.stages_ms.items():
             self._stage_seconds.labels(stage).observe(duration_ms / 1000)
-
-    def render(self) -> bytes:
-        return generate_latest(self.registry)

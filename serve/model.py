@@ -3,8 +3,8 @@
 import logging
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +12,12 @@ from numpy.typing import NDArray
 from modelpack.errors import GateError
 from modelpack.manifest import Artifact, Manifest
 from modelpack.package import ModelPackage
-from modelpack.pixels import decode_image
-from modelpack.runtimes import open_runtime
+from modelpack.replay import infer_mask, least_agreement, replay
+from modelpack.runtimes import open_best
 from modelpack.runtimes.runtime import Runtime
 from serve.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
-
-REPLAY_AGREEMENT = {"fp32": 0.99, "fp16": 0.99, "bf16": 0.98, "int8": 0.95}
-"""Least share of equal pixels for each replayed sample, by precision. The replay proves that this machine
-computes what the package was built for; how good that is was decided by the stricter gates of the export."""
 
 
 @dataclass(frozen=True)
@@ -31,35 +27,31 @@ class ServedModel:
     manifest: Manifest
     artifact: Artifact
     runtime: Runtime
+    manifest_sha256: str
+    choice: str
+    """Why this artifact in this runtime."""
+    signed_by: str | None = None
+    """The trusted key that signed the package; None where none was asked for."""
 
     @property
     def title(self) -> str:
         """`name:version`."""
         return f"{self.manifest.name}:{self.manifest.version}"
 
+    @property
+    def origin(self) -> str:
+        """What every answer carries: enough to find the manifest, and in it all that made the mask."""
+        manifest = self.manifest
+        version, artifact = (quote(text, safe="") for text in (manifest.version, self.artifact.name))
+        return f"{manifest.name};version={version};artifact={artifact};sha256={self.manifest_sha256}"
+
     def fit(self, image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(H, W, 3) RGB of any size to the size that the graph sees, before any padding."""
         return self.manifest.resizing.resize_image(image_hwc)
 
     def infer(self, image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB as `fit` gives it to (H, W) class indices.
-
-        A graph of dynamic size sees the image padded (right, bottom) with the mean colour to `size_multiple`.
-        """
-        height, width = image_hwc.shape[:2]
-        masks_nhw = self.runtime.run(self._pad(image_hwc)[None])["mask"]
-        return np.ascontiguousarray(masks_nhw[0, :height, :width])
-
-    def _pad(self, image_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        height, width = image_hwc.shape[:2]
-        multiple = self.manifest.size_multiple
-        padded_size = -(-height // multiple) * multiple, -(-width // multiple) * multiple
-        if padded_size == (height, width):
-            return image_hwc
-        padded = np.empty((*padded_size, 3), np.uint8)
-        padded[:] = np.rint(self.manifest.normalisation.mean_rgb).astype(np.uint8)
-        padded[:height, :width] = image_hwc
-        return padded
+        """(H, W, 3) RGB as `fit` gives it to (H, W) class indices."""
+        return infer_mask(self.runtime, self.manifest, image_hwc)
 
     def describe(self) -> dict[str, Any]:
         """What `/v1/model` answers: the manifest's summary, and what runs where."""
@@ -77,6 +69,9 @@ class ServedModel:
             "input": {"height": manifest.resizing.height, "width": manifest.resizing.width},
             "artifact": self.artifact.model_dump(mode="json", exclude={"path"}),
             "runtime": self.runtime.describe(),
+            "choice": self.choice,
+            "manifest_sha256": self.manifest_sha256,
+            "signed_by": self.signed_by,
             "claims": [claim.model_dump(mode="json") for claim in manifest.claims],
             "lineage": manifest.lineage,
         }
@@ -103,17 +98,25 @@ class Replay:
 def load_model(settings: ServeSettings) -> tuple[ServedModel, Replay]:
     """Open the package with all its checksums, load the artifact and replay the samples.
 
-    Raises PackageError, UnknownNameError, RuntimeUnavailableError, or GateError for a sample gone wrong.
+    Raises PackageError (SignatureError where no trusted key signed it), UnknownNameError,
+    RuntimeUnavailableError, or GateError for a sample gone wrong.
     """
-    package = ModelPackage.open(settings.package)
-    runtime = open_runtime(
+    package = ModelPackage.open(settings.package, trusted_keys=settings.trusted_keys)
+    choice, runtime = open_best(
         package,
         artifact=settings.artifact,
         runtime=settings.runtime,
         device=settings.device,
         threads=settings.threads,
     )
-    model = ServedModel(package.manifest, package.artifact(settings.artifact), runtime)
+    model = ServedModel(
+        package.manifest,
+        package.artifact(choice.artifact),
+        runtime,
+        package.manifest_sha256,
+        str(choice),
+        package.signed_by,
+    )
     return model, replay_samples(package, model, settings)
 
 
@@ -121,25 +124,21 @@ def replay_samples(package: ModelPackage, model: ServedModel, settings: ServeSet
     """Run the packaged images and compare with the packaged masks.
 
     A package without samples is run once on a blank image, so that no request pays for the warm-up. Raises
-    GateError for the first sample below `settings.min_agreement` (None: `REPLAY_AGREEMENT` of the precision).
+    GateError for the first sample below `settings.min_agreement` (None: `modelpack.replay.LEAST_AGREEMENT`).
     """
     threshold = settings.min_agreement
     if threshold is None:
-        threshold = REPLAY_AGREEMENT[model.artifact.precision]
+        threshold = least_agreement(model.artifact, model.runtime.name)
     agreements, durations_ms = [], []
-    for sample, image_bytes, expected_hw in package.samples():
-        image_hwc = model.fit(decode_image(image_bytes, max_pixels=settings.max_pixels))
-        start = perf_counter()
-        mask_hw = model.infer(image_hwc)
-        durations_ms.append((perf_counter() - start) * 1000)
-        agreement = float((mask_hw == expected_hw).mean()) if mask_hw.shape == expected_hw.shape else 0.0
-        if agreement < threshold:
+    for sample in replay(package, model.runtime, max_pixels=settings.max_pixels):
+        if sample.agreement < threshold:
             raise GateError(
                 f"package {package.path}: the mask of artifact {model.artifact.name!r} for {sample.image} on "
-                f"{model.runtime.provider} equals the packaged one in {agreement:.4f} of the pixels, and "
-                f"{threshold} is asked for. Use another artifact or runtime, or set min_agreement."
+                f"{model.runtime.provider} equals the packaged one in {sample.agreement:.4f} of the pixels, "
+                f"and {threshold} is asked for. Use another artifact or runtime, or set min_agreement."
             )
-        agreements.append(agreement)
+        agreements.append(sample.agreement)
+        durations_ms.append(sample.infer_ms)
     if not agreements:
         logger.warning("package %s has no samples: it is served without having been replayed", package.path)
         size = model.manifest.resizing.height or 64, model.manifest.resizing.width or 64

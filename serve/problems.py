@@ -1,4 +1,7 @@
-"""Errors as `application/problem+json` (RFC 9457): the one place that knows which is which HTTP status."""
+"""Errors as `application/problem+json` (RFC 9457): the one place that knows which is which HTTP status.
+
+Below `/v2` the same errors are written as that protocol wants them.
+"""
 
 import json
 import logging
@@ -14,6 +17,7 @@ from starlette.responses import Response
 
 from modelpack import errors as model_errors
 from serve import errors
+from serve.oip.errors import error_response, speaks_oip
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +28,9 @@ CLIENT_CLOSED_REQUEST = 499
 STATUS: dict[type[Exception], int] = {
     errors.EmptyBodyError: 400,
     errors.MalformedBodyError: 400,
+    errors.InferRequestError: 400,
     model_errors.UnknownNameError: 400,
+    errors.UnknownModelError: 404,
     errors.NotAcceptableError: 406,
     errors.SlowClientError: 408,
     errors.BodyTooLargeError: 413,
@@ -33,6 +39,7 @@ STATUS: dict[type[Exception], int] = {
     model_errors.UnsupportedImageError: 415,
     model_errors.ImageError: 422,
     RequestValidationError: 422,
+    errors.ControlError: 409,
     errors.OverloadedError: 429,
     errors.ClientGoneError: CLIENT_CLOSED_REQUEST,
     errors.NotReadyError: 503,
@@ -71,6 +78,8 @@ def problem(
 ) -> Response:
     """`error` is the class name: a word for programs, where `detail` is a sentence for people."""
     request.state.error = error
+    if speaks_oip(request.url.path):
+        return error_response(status, detail, headers)
     title = "Client Closed Request" if status == CLIENT_CLOSED_REQUEST else HTTPStatus(status).phrase
     body = {
         "type": "about:blank",

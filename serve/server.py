@@ -1,25 +1,23 @@
-"""The process: listens, says when it is ready, and on SIGTERM leaves without dropping a request."""
+"""The service as processes: listens, says when it is ready, and leaves without dropping a request."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from math import ceil
-
-import uvicorn
-from fastapi import FastAPI
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from serve.app import create_app
 from serve.errors import ServerStartError
+from serve.http_server import BACKLOG, HttpServer
+from serve.logs import logging_in_background
+from serve.processes.link import Link, Message
+from serve.processes.supervisor import Supervisor
+from serve.processes.worker import work
 from serve.settings import ServeSettings
+from serve.sizing import worker_count
 
-logger = logging.getLogger(__name__)
-
-BACKLOG = 2048
-"""Connections that may wait for being accepted."""
 PARENT_CHECK_S = 0.5
 """How often a service that belongs to another process looks whether that is still there."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -28,14 +26,46 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 def run_server(settings: ServeSettings, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` gets the URL once requests may be sent.
 
-    Raises ServerStartError for an address that cannot be listened on, and what `load_model` raises.
+    Raises ServerStartError for an address that cannot be listened on, and what `load_model` raises (from
+    workers as a ServerStartError with the same words).
     """
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
-        server = _Server(create_app(settings), settings, on_ready)
+        if settings.workers == 0:
+            _serve_alone(settings, listener, on_ready)
+        else:
+            _serve_with_workers(settings, listener, on_ready)
+
+
+def _serve_alone(settings: ServeSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
+    with logging_in_background(settings.log_format):
+        server = _Alone(settings, on_ready)
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(server.serve(sockets=[listener]))
-        if server.failure is not None:
-            raise server.failure
+    if server.failure is not None:
+        raise server.failure
+
+
+def _serve_with_workers(
+    settings: ServeSettings, listener: socket.socket, on_ready: Callable[[str], None]
+) -> None:
+    url = url_of(listener)
+    listener.listen(BACKLOG)
+    settings, count = worker_count(settings)
+
+    def be_a_worker(slot: int, link: Link, agreed: Sequence[Message]) -> NoReturn:
+        listener.close()
+        work(settings, slot, link, agreed)
+
+    Supervisor(
+        be_a_worker,
+        count,
+        listener,
+        on_ready=lambda: on_ready(url),
+        drain_delay_s=settings.drain_delay_s,
+        drain_timeout_s=settings.drain_timeout_s,
+        hang_timeout_s=settings.hang_timeout_s,
+        parent_is_gone=lambda: settings.parent_pid not in (None, os.getppid()),
+    ).run()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -62,77 +92,27 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Server(uvicorn.Server):
-    """uvicorn with other signal handlers: its own close the port at once and exit with the signal's code."""
+class _Alone(HttpServer):
+    """One process that listens and answers."""
 
-    def __init__(self, app: FastAPI, settings: ServeSettings, on_ready: Callable[[str], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_graceful_shutdown=ceil(settings.drain_timeout_s),
-            )
-        )
-        self.failure: BaseException | None = None
-        """Why the model could not be loaded."""
-        self._app = app
-        self._drain_delay_s = settings.drain_delay_s
-        self._parent_pid = settings.parent_pid
-        self._watching: asyncio.Task[None] | None = None
+    def __init__(self, settings: ServeSettings, on_ready: Callable[[str], None]) -> None:
+        super().__init__(create_app(settings), settings)
         self._on_ready = on_ready
-        self._announcing: asyncio.Task[None] | None = None
-        self._draining: asyncio.Task[None] | None = None
+        self._parent_pid = settings.parent_pid
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         assert sockets
-        self._announcing = asyncio.create_task(self._announce(url_of(sockets[0])))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
+        self.keep(self._announce(url_of(sockets[0])))
         if self._parent_pid is not None:
-            self._watching = asyncio.create_task(self._leave_with(self._parent_pid))
+            self.keep(self._leave_with(self._parent_pid))
 
     async def _announce(self, url: str) -> None:
-        loading: asyncio.Task[None] = self._app.state.loading
-        await asyncio.wait((loading,))
-        self.failure = loading.exception()
-        if self.failure is not None:
-            self.should_exit = True
-        elif self._draining is None:
+        if await self.loaded() and not self.is_draining:
             self._on_ready(url)
 
     async def _leave_with(self, parent_pid: int) -> None:
         while os.getppid() == parent_pid:
             await asyncio.sleep(PARENT_CHECK_S)
-        logger.warning("process %d, which started this service, is gone", parent_pid)
-        self._leave()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._leave)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-
-    def _leave(self) -> None:
-        """First signal: drain. Second: do not wait for what is in flight."""
-        if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
-        else:
-            self.force_exit = True
-
-    async def _drain(self) -> None:
-        logger.info("leaving: readiness is false, the port closes in %g s", self._drain_delay_s)
-        self._app.state.service.start_draining()
-        await asyncio.sleep(self._drain_delay_s)
-        self.should_exit = True
+        self.leave()

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from modelpack.labels import LabelSet
 
+ORIGIN = "Model"
+"""Keyword of the PNG text that says where a mask came from: a saved file keeps no header."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -20,6 +23,8 @@ class Answer:
     labels: LabelSet
     model: str
     """Name and version, `name:1`."""
+    origin: str
+    """Name, version, artifact and the manifest's sha256, in one line of ASCII."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def encode_stats(answer: Answer) -> bytes:
         }
         for index, (name, colour) in enumerate(zip(labels.names, labels.palette, strict=True))
     ]
-    return json.dumps({"model": answer.model, "width": width, "height": height, "classes": classes}).encode()
+    said = {"model": answer.model, "origin": answer.origin}
+    return json.dumps({**said, "width": width, "height": height, "classes": classes}).encode()
 
 
 STATS = Format("application/json", "Pixels and share of each class, JSON.", encode_stats)

@@ -1,8 +1,8 @@
 """`GET /v1/model`: what answers here."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
 from modelpack.environment import code_version
 from serve.problems import declared
@@ -10,8 +10,13 @@ from serve.problems import declared
 router = APIRouter(tags=["model"])
 
 
-@router.get("/v1/model", summary="The model being served", responses=declared(503))
-def model(request: Request) -> dict[str, Any]:
+@router.get("/v1/model", summary="One model", responses=declared(404, 503))
+async def model(
+    request: Request,
+    model: Annotated[str | None, Query(description="NAME or NAME:VERSION; without it the default.")] = None,
+) -> dict[str, Any]:
     """Classes and colours, input size, artifact and precision, runtime and versions, claims, lineage."""
-    described: dict[str, Any] = request.app.state.service.model.describe()
+    if request.app.state.service.state in ("starting", "failed"):
+        raise request.app.state.service.not_ready()
+    described: dict[str, Any] = request.app.state.repository.find(model).model.describe()
     return {**described, "code": code_version()}

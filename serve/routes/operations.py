@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from serve.exposition import render
 from serve.problems import declared
 
 router = APIRouter(tags=["operations"])
@@ -20,9 +21,11 @@ async def readyz(request: Request) -> dict[str, str]:
     service = request.app.state.service
     if service.state != "ready":
         raise service.not_ready()
-    return {"status": "ready", "model": service.model.title}
+    return {"status": "ready", "model": service.model.title, "choice": service.model.choice}
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-def metrics(request: Request) -> Response:
-    return Response(request.app.state.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(request: Request) -> Response:
+    """Of all workers, whichever answers."""
+    outcome = await request.app.state.control.ask({"do": "metrics"})
+    return Response(render(outcome), media_type=CONTENT_TYPE_LATEST)

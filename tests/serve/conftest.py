@@ -45,7 +45,7 @@ class RunningServer:
 
 @contextmanager
 def running_server(package: Path, *overrides: str, port: int = 0) -> Iterator[RunningServer]:
-    arguments = ["start", str(package), "threads=1", *overrides, "--port", str(port), "--json"]
+    arguments = ["start", str(package), "threads=1", "workers=1", *overrides, "--port", str(port), "--json"]
     command = [sys.executable, "-m", "serve", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:

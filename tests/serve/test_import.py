@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-HEAVY = {"torch", "torchvision", "timm", "onnx", "segmentation_models_pytorch"}
+HEAVY = {"torch", "torchvision", "timm", "onnx", "openvino", "cryptography", "segmentation_models_pytorch"}
 
 
 def test_the_service_and_its_runtime_import_no_torch():
