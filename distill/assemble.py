@@ -1,14 +1,19 @@
 """Put a trainer together from its settings: networks, methods, norms, seeds."""
 
 import logging
+from collections.abc import Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from distill.compute import Compute
 from distill.config import TrainConfig
 from distill.distributed import Processes
 from distill.networks import build_network
 from distill.networks.output import SegNetwork
+from distill.quantisation.calibration import calibrate
+from distill.quantisation.insert import quantise_network
 from distill.seeds import sample_seed
 from distill.step import TrainStep, build_methods
 from distill.sync_norm import synchronise_norms
@@ -20,9 +25,17 @@ from modelpack.errors import SettingsError
 log = logging.getLogger(__name__)
 
 
-def assemble(config: TrainConfig, num_classes: int, compute: Compute, processes: Processes) -> Trainer:
+def assemble(
+    config: TrainConfig,
+    num_classes: int,
+    compute: Compute,
+    processes: Processes,
+    calibration: Iterable[NDArray[np.uint8]] | None = None,
+) -> Trainer:
     """Networks and adapters, initialised from `config.seed`: alike in every process, whatever the methods.
 
+    calibration: images, each (1, H, W, 3), that a quantised student takes its first scales from. None: a
+    checkpoint will set them.
     Raises SettingsError where the batch cannot be shared out, or a method asks for what a network has not.
     """
     shares = processes.world_size * config.optim.accumulate
@@ -33,6 +46,11 @@ def assemble(config: TrainConfig, num_classes: int, compute: Compute, processes:
         )
     torch.manual_seed(config.seed)
     student = build_student(config, num_classes)
+    quantisation = config.student.quantisation
+    if quantisation is not None:
+        quantise_network(student, quantisation)
+        if calibration is not None:
+            calibrate(compute.place(student), calibration, quantisation.calibrator)
     teacher = (
         load_teacher(config.teacher, num_classes, compute) if config.teacher and config.methods else None
     )

@@ -158,7 +158,12 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
     )
     return {
         "name": base.name,
-        "student": {"network": base.student.network, "parameters": first.result["parameters"]},
+        "student": {
+            "network": base.student.network,
+            "parameters": first.result["parameters"],
+            "quantisation": base.student.quantisation and base.student.quantisation.model_dump(mode="json"),
+            "started_from": first.result.get("started_from"),
+        },
         "teacher": teacher,
         "seeds": list(compare_config.seeds),
         "steps": base.optim.steps,

@@ -23,7 +23,8 @@ def render_markdown(result: Mapping[str, Any]) -> str:
         "",
         f"mIoU in percent on {report['dataset']} {report['split']} ({report['images']} images, "
         f"network input {size}); model selection on {result['selection']}. "
-        f"Student {result['student']['network']} ({result['student']['parameters'] / 1e6:.2f} M parameters), "
+        f"Student {result['student']['network']} ({result['student']['parameters'] / 1e6:.2f} M parameters)"
+        f"{' with int8 weights and activations' if result['student'].get('quantisation') else ''}, "
         f"{result['steps']} steps of {result['batch']}, "
         f"seeds {', '.join(map(str, result['seeds']))}, {result['precision']} on {result['device']}.",
         "",
@@ -35,6 +36,10 @@ def render_markdown(result: Mapping[str, Any]) -> str:
         lines.append(
             f"| teacher ({teacher['network']}) | {100 * teacher['miou']:.2f} |" + " |" * (len(others) + 1)
         )
+    start = result["student"].get("started_from")
+    if start and start["report"]:
+        had = f"{100 * start['report']['miou']:.2f} on {start['report']['split']}"
+        lines.append(f"| start ({start['network']}) | {had} |" + " |" * (len(others) + 1))
     for row in rows:
         spread = "" if row["deviation"] is None else f" ± {row['deviation']:.2f}"
         cells = [_difference(row["difference"].get(other)) for other in others]

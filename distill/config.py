@@ -17,6 +17,7 @@ from distill.datasets import DATASETS
 from distill.datasets.dataset import DatasetSettings
 from distill.methods import METHODS
 from distill.methods.method import MethodSettings
+from distill.quantisation.settings import QuantisationConfig
 from modelpack.errors import SettingsError
 from modelpack.preprocess import Normalisation
 from modelpack.settings import StrictModel, parse_settings
@@ -38,6 +39,16 @@ class NetworkConfig(StrictModel):
     """None: what the network was published with."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Extra arguments of an smp architecture (`decoder_channels`, ...)."""
+    quantisation: QuantisationConfig | None = None
+    """Train on with int8 weights and activations, from the weights of `init`; `{}` for its defaults."""
+
+    @model_validator(mode="after")
+    def _quantisation_starts_from_weights(self) -> Self:
+        if self.quantisation is not None and self.init is None:
+            raise ValueError(
+                "quantisation fine-tunes a trained network; set init to the finished run to start from"
+            )
+        return self
 
 
 class TeacherConfig(StrictModel):

@@ -3,19 +3,21 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distill.compute import Compute
 from distill.config import TrainConfig
+from distill.data_list import list_data
 from distill.datasets.dataset import SegDataset
 from distill.distributed import Processes
 from distill.evaluate import evaluate, predict
 from distill.history import Row
-from distill.networks import build_network
 from distill.pictures import draw_confusion, draw_curves, draw_overlays
-from distill.run import RESULT_FILE, STATE_FILE
+from distill.run import RESULT_FILE, STATE_FILE, student_network
+from distill.start import START_FILE
 from distill.teacher import TEACHER_FILE
 from distill.weights import STUDENT_FILE, load_weights
 from modelpack.atomic import sha256_file, write_json, write_with
@@ -37,13 +39,7 @@ def finish(
     rows: Sequence[Row],
 ) -> None:
     """Measure the kept weights on all of `dataset`, the report split; write result, pictures and counts."""
-    student = config.student
-    network = build_network(
-        student.network,
-        dataset.labels.num_classes,
-        options=student.options,
-        normalisation=student.normalisation,
-    )
+    network = student_network(config.student, dataset.labels.num_classes)
     processes.wait()
     load_weights(network, folder / STUDENT_FILE)
     compute.place(network)
@@ -61,7 +57,6 @@ def finish(
     draw_confusion(folder / "confusion.png", labels, confusion.counts)
     draw_curves(folder / "results.png", rows)
     write_with(folder / PER_IMAGE_FILE, lambda temporary: _save_counts(temporary, measured.per_image))
-    teacher = folder / TEACHER_FILE
     result = {
         "name": config.name,
         "seed": config.seed,
@@ -79,7 +74,9 @@ def finish(
             **confusion.to_dict(labels),
             "miou": confusion.miou(options.absent),
         },
-        "teacher": json.loads(teacher.read_text(encoding="utf-8")) if teacher.is_file() else None,
+        "data": {split: entry.model_dump() for split, entry in list_data(config.data).items()},
+        "teacher": _written_before(folder / TEACHER_FILE),
+        "started_from": _written_before(folder / START_FILE),
         "precision": str(compute.dtype).removeprefix("torch."),
         "device": str(compute.device),
         "processes": processes.world_size,
@@ -89,6 +86,11 @@ def finish(
     write_json(folder / RESULT_FILE, result)
     (folder / STATE_FILE).unlink(missing_ok=True)
     processes.wait()
+
+
+def _written_before(path: Path) -> Any:
+    """What the run noted when it began; None where there was nothing to note."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _save_counts(path: Path, counts: NDArray[np.int64]) -> None:

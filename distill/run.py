@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill.config import TrainConfig
+from distill.config import NetworkConfig, TrainConfig
 from distill.networks import build_network
 from distill.networks.output import SegNetwork
+from distill.quantisation.insert import quantise_network
 from distill.weights import STUDENT_FILE, load_weights
 from modelpack.errors import CheckpointError
 from modelpack.labels import LabelSet
@@ -54,12 +55,17 @@ class TrainingRun:
 
 def load_student(run: TrainingRun) -> SegNetwork:
     """The run's network with its selected weights, in evaluation mode, float32, on the CPU."""
-    student = run.config.student
-    network = build_network(
-        student.network, run.labels.num_classes, options=student.options, normalisation=student.normalisation
-    )
+    network = student_network(run.config.student, run.labels.num_classes)
     load_weights(network, run.folder / STUDENT_FILE)
     return network.eval()
+
+
+def student_network(student: NetworkConfig, num_classes: int) -> SegNetwork:
+    """The network that a run's weights belong to, filled with noise."""
+    network = build_network(
+        student.network, num_classes, options=student.options, normalisation=student.normalisation
+    )
+    return quantise_network(network, student.quantisation) if student.quantisation else network
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from distill.distributed import Processes
 from distill.evaluate import Evaluation, evaluate
 from distill.networks import build_network
 from distill.networks.output import SegNetwork
-from distill.weights import load_weights
-from modelpack.atomic import write_json
+from distill.weights import load_weights, weights_file
+from modelpack.atomic import sha256_file, write_json
 from modelpack.errors import CheckpointError, GateError
 
 log = logging.getLogger(__name__)
@@ -61,11 +61,13 @@ def measure_teacher(
         teacher, dataset, compute, size=options.size, batch=options.batch, processes=processes
     )
     refuse_weak_teacher(evaluation, config.teacher.min_miou)
+    checkpoint = config.teacher.checkpoint
     if processes.is_main:
         write_json(
             path,
             {
                 "network": config.teacher.network,
+                "weights_sha256": checkpoint and sha256_file(weights_file(checkpoint)),
                 "split": evaluation.split,
                 "images": evaluation.images,
                 "miou": evaluation.confusion.miou(options.absent),

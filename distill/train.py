@@ -5,8 +5,12 @@ Teacher and student are trained by the same code: a teacher is a student without
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from distill.assemble import assemble
 from distill.checkpoint import load_state, restore_rng, save_state
@@ -21,8 +25,10 @@ from distill.history import History, Row
 from distill.interrupt import Interrupt, TrainingInterruptedError
 from distill.loader import TrainLoader, worker_deaths_explained
 from distill.progress import StepProgress
+from distill.quantisation.calibration import calibration_images
 from distill.run import LABELS_FILE, RESULT_FILE, SETTINGS_FILE, STATE_FILE, TrainingRun
 from distill.same_run import refuse_other_settings
+from distill.start import START_FILE, describe_start
 from distill.teacher import measure_teacher
 from distill.weights import STUDENT_FILE, save_weights
 from modelpack.atomic import write_json
@@ -70,7 +76,9 @@ class Training:
         self.training = open_dataset(config.data, "train")
         self.selection = open_dataset(config.data, evaluation.selection_split)
         self.report = open_dataset(config.data, evaluation.report_on)
-        self.trainer = assemble(config, self.training.labels.num_classes, compute, processes)
+        self.trainer = assemble(
+            config, self.training.labels.num_classes, compute, processes, self._calibration_images()
+        )
         self.done = 0
         self.best = Best()
         self.rows: list[Row] = []
@@ -101,6 +109,8 @@ class Training:
             History(self.folder, self.rows, is_written=self.processes.is_main) as history,
             worker_deaths_explained(),
         ):
+            if self.done == 0 and config.student.quantisation is not None:
+                self._evaluate(history, images_per_s=0.0)  # what calibration alone gives
             clock = time.perf_counter()
             for batch in loader.batches(self.done, steps):
                 trainer.take_step(self.done, batch)
@@ -135,8 +145,17 @@ class Training:
             log.info("resuming %s after step %d", self.folder, self.done)
         elif self.processes.is_main:
             write_json(self.folder / LABELS_FILE, self.training.labels.model_dump(mode="json"))
+            if self.config.student.init is not None:
+                write_json(self.folder / START_FILE, describe_start(self.config.student.init))
             write_json(self.folder / SETTINGS_FILE, self.config.model_dump(mode="json"))
         self.processes.wait()
+
+    def _calibration_images(self) -> Iterator[NDArray[np.uint8]] | None:
+        """For a quantised student that begins; one that goes on has its scales in the saved state."""
+        quantisation = self.config.student.quantisation
+        if quantisation is None or (self.folder / STATE_FILE).is_file():
+            return None
+        return calibration_images(self.training, quantisation.calibration_images, self.config.evaluation.size)
 
     def _evaluate(self, history: History, images_per_s: float) -> None:
         """Measure on the selection split, write the row, keep the weights if they are the best so far."""
@@ -169,7 +188,7 @@ class Training:
             **{f"iou/{name}": float(iou) for name, iou in zip(names, confusion.iou_per_class(), strict=True)},
             **{f"loss/{name}": value for name, value in raw.items()},
             **{f"weighted/{name}": value for name, value in self.trainer.weighted(raw).items()},
-            "lr": self.trainer.lr_at(self.done - 1),
+            "lr": self.trainer.lr_at(max(self.done - 1, 0)),
             "images_per_s": images_per_s,
         }
 

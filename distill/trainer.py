@@ -148,15 +148,17 @@ def _average(student: SegNetwork, decay: float) -> AveragedModel:
 
 
 def build_optimiser(step: nn.Module, config: OptimConfig, compute: Compute) -> torch.optim.Optimizer:
-    """SGD or AdamW over student and adapters, one learning rate for all (published)."""
+    """SGD or AdamW over student and adapters, one learning rate for all (published).
+
+    Single numbers, which are logarithms of int8 scales, are never decayed: 0 is no smaller a scale.
+    """
     trained = [parameter for parameter in step.parameters() if parameter.requires_grad]
-    if config.decay_norm_and_bias:
-        groups = [{"params": trained, "weight_decay": config.weight_decay}]
-    else:
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+    fewest_dims = 1 if config.decay_norm_and_bias else 2
+    groups = [
+        {"params": [p for p in trained if p.ndim >= fewest_dims], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim < fewest_dims], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, fused=True)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)

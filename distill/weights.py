@@ -23,6 +23,8 @@ _WRAPPERS = ("state_dict", "model")
 _PARALLEL_PREFIX = "module."
 _COUNTER = "num_batches_tracked"
 """Norm layers' step counters: absent from old checkpoints, and used by nothing."""
+_SCALE = ".log_scale"
+"""Ends the names of what only a quantised network has."""
 _SHOWN_KEYS = 4
 _UNREADABLE = (
     pickle.UnpicklingError, EOFError, OSError,
@@ -40,9 +42,10 @@ def load_weights(network: SegNetwork, path: Path) -> None:
 
     Raises CheckpointError for a missing or damaged file and for weights of another network or class count.
     """
-    file = _file_of(path)
+    file = weights_file(path)
     state = read_state(file)
     _check_class_count(network, state, file)
+    _check_quantisation(network, state, file)
     load_into(network, state, file)
 
 
@@ -108,7 +111,8 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
     _log.debug("loaded %d tensors from %s", len(state), path)
 
 
-def _file_of(path: Path) -> Path:
+def weights_file(path: Path) -> Path:
+    """The file that is meant: `path`, or the weights in the training run's folder that it is."""
     if not path.is_dir():
         return path
     if not (path / STUDENT_FILE).is_file():
@@ -143,6 +147,19 @@ def _check_class_count(network: SegNetwork, state: State, path: Path) -> None:
             f"weights {path} are for {counts.pop()} classes, the network has {network.num_classes}. "
             f"Use the dataset that they were trained on, or train this network without them."
         )
+
+
+def _check_quantisation(network: SegNetwork, state: State, path: Path) -> None:
+    """A float network has no place for the scales of one that was trained with int8 values."""
+    if any(map(_is_scale, state)) and not any(map(_is_scale, network.state_dict())):
+        raise CheckpointError(
+            f"weights {path} are of a quantised student, whose norms are folded and whose values are int8. "
+            "Give those of the float run that it started from (`started_from` in its result.json)."
+        )
+
+
+def _is_scale(name: str) -> bool:
+    return name.endswith(_SCALE)
 
 
 def _kind(content: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from distill.compare import CompareConfig, compare
+from distill.compare_report import render_markdown
 from distill.weights import STUDENT_FILE
 from modelpack.errors import SettingsError
 from modelpack.settings import parse_settings
@@ -54,6 +55,14 @@ def test_each_variant_has_one_number_per_seed_and_the_interval_of_its_difference
     won = kd["difference"]["alone"]
     assert won["low"] <= won["mean"] <= won["high"]
     assert won["mean"] == pytest.approx(kd["mean"] - alone["mean"])
+
+
+def test_the_table_tells_of_int8_and_of_what_all_runs_started_from(result: dict[str, Any]):
+    start = {"network": "smp:FPN/x", "report": {"miou": 0.3262, "split": "test"}}
+    student = {**result["student"], "quantisation": {"calibrator": "mse"}, "started_from": start}
+    text = render_markdown({**result, "student": student})
+    assert "M parameters) with int8 weights and activations, 2 steps" in text
+    assert "| start (smp:FPN/x) | 32.62 on test |" in text
 
 
 def test_the_table_shows_difference_interval_and_teacher(compared: Path, result: dict[str, Any]):
