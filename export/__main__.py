@@ -1,4 +1,4 @@
-"""`afdcd export VERB`: build, verify, inspect."""
+"""`afdcd export VERB`: build, verify, inspect, keygen, sign, triton."""
 
 import sys
 from pathlib import Path
@@ -32,6 +32,9 @@ def build(
     out: Annotated[
         Path | None, typer.Option(help="Package to make; without it OUTPUT/package of the recipe.")
     ] = None,
+    triton_dir: Annotated[
+        Path | None, typer.Option("--triton", help="Also write a Triton model repository, there.")
+    ] = None,
     as_json: command.AsJson = False,
 ) -> None:
     """Export, check against the PyTorch network, and write the package, whole or not at all."""
@@ -39,7 +42,10 @@ def build(
     settings = _settings(values, run, out)
     from export.build import export_model
     from export.config import ExportConfig
+    from export.triton.repository import check_is_free, write_triton_repository
 
+    if triton_dir is not None:
+        check_is_free(triton_dir)
     package = export_model(parse_settings(ExportConfig, settings, f"{source} (export)"))
     for claim in package.manifest.claims:
         command.show(
@@ -47,6 +53,9 @@ def build(
             f"({claim.dataset} {claim.split}, {claim.images} images)"
         )
     command.show(f"package {package.path}")
+    if triton_dir is not None:
+        write_triton_repository(package, triton_dir)
+        command.show(f"Triton repository {triton_dir}")
     claims = [claim.model_dump(mode="json") for claim in package.manifest.claims]
     command.finish({"package": str(package.path), "name": package.manifest.name, "claims": claims}, as_json)
 
@@ -55,25 +64,87 @@ def build(
 def verify(
     package_dir: Package,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the artifacts run.")] = "auto",
+    trusted_key: Annotated[
+        list[str] | None,
+        typer.Option(help="Public key (or its file) that must have signed the package; may be repeated."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Also measure the claimed mIoU again.")] = False,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Where the dataset lies now (implies --full).")
+    ] = None,
     as_json: command.AsJson = False,
 ) -> None:
-    """Check every file against the manifest and answer the stored samples again."""
+    """Try everything that a package promises on this machine: files, graphs, precision, claims, samples."""
     from export.verify import verify as run_checks
 
-    checks = run_checks(package_dir, device)
-    for check in checks:
-        command.show(f"{check.artifact:>12}  {check.sample}  agreement {check.agreement:.5f}")
-    command.finish({"package": str(package_dir), "checks": [check.model_dump() for check in checks]}, as_json)
+    found = run_checks(
+        package_dir,
+        device=device,
+        trusted_keys=trusted_key or (),
+        full=full or data_root is not None,
+        data_root=data_root,
+    )
+    command.show(str(found))
+    command.finish(found.model_dump(mode="json"), as_json)
+    found.raise_if_failed()
 
 
 @app.command()
 def inspect(package_dir: Package, as_json: command.AsJson = False) -> None:
-    """Print what is in a package."""
+    """Print what is in a package and where it came from."""
     from export.inspect import describe
 
     package = ModelPackage.open(package_dir)
     command.show(describe(package))
-    command.finish(package.manifest.model_dump(mode="json"), as_json)
+    manifest = package.manifest.model_dump(mode="json")
+    command.finish({"manifest_sha256": package.manifest_sha256, **manifest}, as_json)
+
+
+@app.command()
+def keygen(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Private key to write; FILE.pub goes beside.")],
+    as_json: command.AsJson = False,
+) -> None:
+    """Make a key pair to sign packages with."""
+    from modelpack.signature import PUBLIC_SUFFIX, new_key
+
+    public = new_key(file)
+    command.show(f"private key {file} (readable by you alone), public key {file}{PUBLIC_SUFFIX}\n{public}")
+    command.finish({"private_key": str(file), "public_key": public}, as_json)
+
+
+@app.command()
+def sign(
+    package_dir: Package,
+    key: Annotated[Path, typer.Option(metavar="FILE", help="Private key made by `keygen`.")],
+    as_json: command.AsJson = False,
+) -> None:
+    """Sign a package, so that `serve.trusted_keys` and `verify --trusted-key` accept it."""
+    from modelpack.signature import sign_package
+
+    signature = sign_package(package_dir, key)
+    command.show(f"package {package_dir} is signed by {signature.public_key}")
+    command.finish({"package": str(package_dir), "public_key": signature.public_key}, as_json)
+
+
+@app.command()
+def triton(
+    package_dir: Package,
+    out: Annotated[Path, typer.Option(help="Folder of the model repository to make.")],
+    max_batch: Annotated[int, typer.Option(min=1, help="Most images that Triton puts into one batch.")] = 8,
+    as_json: command.AsJson = False,
+) -> None:
+    """Write a model repository for NVIDIA's Triton server."""
+    from export.triton.repository import write_triton_repository
+
+    repository = write_triton_repository(ModelPackage.open(package_dir), out, max_batch=max_batch)
+    for model in repository.models:
+        command.show(f"{model.name}  ({model.backend}, batch up to {model.max_batch_size})")
+    for name, reason in repository.left_out.items():
+        command.show(f"{name}  left out: {reason}")
+    command.show(f"repository {out}")
+    models = [model.name for model in repository.models]
+    command.finish({"repository": str(out), "models": models, "left_out": repository.left_out}, as_json)
 
 
 def _read(words: list[str]) -> tuple[dict[str, Any], str]:

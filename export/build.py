@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,16 @@ from export.config import ExportConfig
 from export.errors import ExportError
 from export.gate import Gate, rejected_dir
 from export.graph import DeployedGraph, tensor_specs
+from export.ladder import climb
 from export.lineage import describe_lineage
 from export.model_card import render_model_card
 from export.onnx_export import export_onnx
 from export.other_sizes import check_other_sizes
+from export.pareto import Measured, place
+from export.pareto_report import write_pareto
 from export.reference import Reference, record_answers
+from export.rescue import Candidate, Rescue, can_be_rescued
+from export.run_check import check_accuracy, check_targets, check_weights
 from export.targets import TARGETS
 from export.targets.target import BuildContext, Target
 from modelpack.environment import fingerprint
@@ -45,7 +51,11 @@ def export_model(config: ExportConfig) -> ModelPackage:
     where one stands already.
     """
     targets = {name: lookup(TARGETS, "export target", name) for name in config.targets}
+    paths = {name: target.path_in_package(config) for name, target in targets.items()}
     run = TrainingRun.open(config.run_dir)
+    check_weights(run)
+    check_targets(run, targets)
+    is_quantised = run.config.student.quantisation is not None
     network = load_student(run)
     dataset = open_dataset(_data(config, run), config.parity.split)
     size = _input_size(config, run, dataset)
@@ -72,18 +82,33 @@ def export_model(config: ExportConfig) -> ModelPackage:
             logit_images=config.parity.logit_images,
             low_margin=config.parity.low_margin,
         )
-        gate = Gate(config, run.config.data.name, dataset, resizing, answers, run.config.evaluation.absent)
+        check_accuracy(run, answers, dataset, size)
+        gate = Gate(
+            config, run.config.data.name, dataset, resizing, answers, run.config.evaluation.absent, model
+        )
         calibration = CalibrationImages(
             partial(open_dataset, _data(config, run), "train"), resizing, config.calibration_images
         )
         graphs: dict[str, Path] = {}
+        details: dict[str, dict[str, Any]] = {}
+        given_up: list[Candidate] = []
+        for name, target in climb(targets, is_quantised=is_quantised).items():
+            file = package.folder / paths[name] if name in targets else Path(scratch, f"{name}.onnx")
+            context = BuildContext(model, config, calibration, graphs, details)
+            details[name] = target.build(context, file)
+            if can_be_rescued(target, context):
+                rescue = Rescue(name, target, context, gate, Path(scratch))
+                details[name] = rescue.admit(file, details[name], package.folder / "reports")
+                given_up += rescue.tried
+            else:
+                gate.admit(name, target, file, details[name])
+            if target.kind == "onnx":
+                graphs[name] = file
         for name, target in targets.items():
-            file = package.folder / target.file
-            details = target.build(BuildContext(model, config, calibration, graphs), file)
-            parity = gate.check(name, target, file).parity
-            graphs[name] = file
-            _add(package, name, target, {"opset": config.opset, **details, "rule": parity.rule.model_dump()})
+            facts = {"opset": config.opset, **details[name], **gate.facts(name)}
+            _add(package, name, paths[name], target, facts, is_verified=gate.has_passed(name))
         gate.write_reports(package.folder / "reports", gate.passed)
+        _write_pareto(package.folder / "reports", gate, graphs, details, given_up)
         _add_samples(package, reference, dataset, resizing, config.samples)
         image, outputs = tensor_specs(graph.output_names, network.num_classes, size)
         manifest = package.write_manifest(
@@ -141,15 +166,24 @@ def _count(config: ExportConfig, dataset: SegDataset) -> int:
     return min(len(dataset), config.parity.max_images or len(dataset))
 
 
-def _add(package: PackageWriter, name: str, target: Target, details: dict[str, Any]) -> None:
+def _add(
+    package: PackageWriter,
+    name: str,
+    path: str,
+    target: Target,
+    details: dict[str, Any],
+    *,
+    is_verified: bool,
+) -> None:
     packages = fingerprint()["packages"]
     versions = {key: packages[key] for key in ("torch", "onnx", "onnxscript") if key in packages}
     package.add_artifact(
         name,
-        target.file,
+        path,
         kind=target.kind,
         precision=target.precision,
         details={**details, "versions": versions},
+        is_verified=is_verified,
     )
 
 
@@ -162,6 +196,34 @@ def _add_samples(
         package.add_sample(
             encode_png_rgb(image_hwc), ".png", reference.mask(resizing.resize_image(image_hwc))
         )
+
+
+def _write_pareto(
+    folder: Path,
+    gate: Gate,
+    graphs: Mapping[str, Path],
+    details: Mapping[str, Mapping[str, Any]],
+    given_up: Sequence[Candidate],
+) -> None:
+    """Of all graphs that were measured, where there is something to compare."""
+    measured = [
+        Measured(
+            graphs[parity.artifact],
+            parity,
+            kept_layers=len(details[parity.artifact].get("rescue", {}).get("kept_layers", ())),
+            is_packed=parity.artifact in gate.config.targets,
+        )
+        for parity in (comparison.parity for comparison in gate.passed)
+        if parity.artifact in graphs
+    ]
+    measured += [
+        Measured(one.path, one.comparison.parity, kept_layers=len(one.kept), is_packed=False)
+        for one in given_up
+    ]
+    if len(measured) > 1:
+        image_nhwc = gate.resizing.resize_image(gate.dataset[0].image_hwc)[None]
+        points = place(measured, image_nhwc, gate.config.device)
+        write_pareto(folder, points, gate.passed[0].parity.miou_reference, gate.conditions())
 
 
 def _model_name(run_name: str) -> str:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
+from export.int8_settings import Int8Settings
+from export.tensorrt.settings import TensorRTSettings
 from modelpack.settings import StrictModel
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -12,16 +14,30 @@ Side = Annotated[int, Field(ge=32)]
 
 
 class ParityRule(StrictModel):
-    """What an artifact must hold against the reference. The defaults are those of `onnx-fp32`."""
+    """What an artifact must hold against the reference. None: not asked. The defaults are `onnx-fp32`'s."""
 
-    min_agreement: Fraction = 0.999
+    min_agreement: Fraction | None = 0.999
     """Smallest share of pixels whose class is the reference's."""
-    min_agreement_confident: Fraction = 0.9999
+    min_agreement_confident: Fraction | None = 0.9999
     """The same outside low-margin pixels, where rounding may decide."""
-    max_miou_difference_points: NonNegativeFloat = 0.1
+    max_miou_difference_points: NonNegativeFloat | None = 0.1
     """Largest difference of dataset mIoU to the reference, up or down, in points (0-100)."""
-    max_logit_error: NonNegativeFloat = 1e-3
+    min_miou_share: Fraction | None = None
+    """Smallest share of the reference's mIoU that the artifact keeps."""
+    max_class_loss_points: NonNegativeFloat | None = None
+    """Most points of IoU that any one class may lose."""
+    max_logit_error: NonNegativeFloat | None = 1e-3
     """Largest difference of a logit, as a share of the reference's largest absolute logit."""
+    max_logit_noise: NonNegativeFloat | None = 0.25
+    """Root mean square of the logits' errors as a share of that of the logits, between classes."""
+    max_edge_shift_px: NonNegativeFloat | None = 0.2
+    """How far edges between classes may lie off to one side, or off the centre, on the whole. Up and down it
+    may be three times as much: scenes have an up and a down."""
+    max_siding: Fraction | None = 2 / 3
+    """In how many of the pixels that tell a usual mistake (BGR, a wrong mean, another resize rule) from the
+    reference the artifact may answer as the mistake would. Noise takes no side."""
+    max_confidence_error: Fraction | None = 0.05
+    """Largest mean error of the `confidence` output on an image."""
 
     def overridden_by(self, other: "ParityRule") -> "ParityRule":
         """The same rule with the fields that were written down in `other`."""
@@ -49,6 +65,16 @@ class ParityConfig(ParityRule):
 
     def rule_for(self, target: str, default: ParityRule) -> ParityRule:
         return default.overridden_by(self).overridden_by(self.rules.get(target, ParityRule()))
+
+
+class RescueConfig(StrictModel):
+    """What happens when an fp16 or int8 graph misses its rule: layers are kept in float32 until it holds."""
+
+    enabled: bool = True
+    max_kept_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    """Most layers that may stay in float32, as a share of all. With more, the precision is a name only."""
+    images: PositiveInt = 8
+    """Calibration images on which each layer's sensitivity is measured: so many runs for each layer."""
 
 
 class ExportConfig(StrictModel):
@@ -82,7 +108,10 @@ class ExportConfig(StrictModel):
     """Real images that go into the package with the reference's masks."""
     calibration_images: PositiveInt = 128
     """Images spread over the training split that show int8 targets the range of every tensor."""
+    int8: Int8Settings = Int8Settings()
     parity: ParityConfig = ParityConfig()
+    rescue: RescueConfig = RescueConfig()
+    tensorrt: TensorRTSettings = TensorRTSettings()
     device: Literal["cpu", "cuda"] = "cpu"
     """Where reference and artifacts run while they are compared."""
 

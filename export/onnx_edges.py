@@ -3,13 +3,16 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
 from onnx import TensorProto
 
 from export.errors import ExportError
-from export.graph import MASK
+from export.graph import LOGITS, MASK
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
+_PROBE = "probe_"
+PROBE_LOGITS = _PROBE + "logits"
 
 
 def check_uint8_edges(model: onnx.ModelProto) -> None:
@@ -19,7 +22,7 @@ def check_uint8_edges(model: onnx.ModelProto) -> None:
     """
     inputs = {value.name for value in model.graph.input}
     outputs = {value.name for value in model.graph.output}
-    types = _element_types(model)
+    types = element_types(model)
     for node in model.graph.node:
         for name in node.input:
             if name in inputs and not is_cast_to(node, types, FLOATS):
@@ -60,31 +63,48 @@ def read_sizes_behind_the_cast(model: onnx.ModelProto, image: str) -> None:
 
 
 def logits_name(model: onnx.ModelProto) -> str:
-    """The tensor that the mask's argmax reads: the logits at image size, (N, num_classes, H, W)."""
+    """The tensor that the mask is chosen from: logits (N, num_classes, H, W), before padding is cut away."""
     makers = {name: node for node in model.graph.node for name in node.output}
     node = makers.get(MASK)
     while node is not None and node.op_type != "ArgMax":
         node = makers.get(node.input[0])
     if node is None:
         raise ExportError("the mask is not made by an ArgMax, so its logits cannot be compared.")
-    return str(node.input[0])
+    flattening = makers.get(node.input[0])
+    is_flat = flattening is not None and flattening.op_type == "Reshape"
+    return str(flattening.input[0] if flattening is not None and is_flat else node.input[0])
 
 
 def with_logits_output(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """The same graph that also gives its logits, and the name of that output. Nothing else differs."""
-    name = logits_name(model)
+    """The same graph that also gives its logits, (N, num_classes, H, W), and the name of that output.
+
+    H and W are the mask's. No node differs; those that cut padding away are added.
+    """
     probe = onnx.ModelProto.FromString(model.SerializeToString())
-    if name not in {value.name for value in probe.graph.output}:
-        element_type = _element_types(model).get(name, TensorProto.FLOAT)
-        probe.graph.output.append(onnx.helper.make_tensor_value_info(name, element_type, None))
-    return probe, name
+    if LOGITS in {value.name for value in probe.graph.output}:
+        return probe, LOGITS
+    source = logits_name(model)
+    constants = {_PROBE + "origin": [0, 0], _PROBE + "axes": [2, 3]}
+    probe.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.array(values, np.int64), name) for name, values in constants.items()
+    )
+    size, origin, axes = _PROBE + "size", *constants
+    probe.graph.node.extend(
+        [
+            onnx.helper.make_node("Shape", [MASK], [size], size, start=1),
+            onnx.helper.make_node("Slice", [source, origin, size, axes], [PROBE_LOGITS], PROBE_LOGITS),
+        ]
+    )
+    element_type = element_types(model).get(source, TensorProto.FLOAT)
+    probe.graph.output.append(onnx.helper.make_tensor_value_info(PROBE_LOGITS, element_type, None))
+    return probe, PROBE_LOGITS
 
 
 def is_cast_to(node: onnx.NodeProto, types: Mapping[str, int], wanted: tuple[int, ...]) -> bool:
     return node.op_type == "Cast" and types.get(node.output[0]) in wanted
 
 
-def _element_types(model: onnx.ModelProto) -> dict[str, int]:
+def element_types(model: onnx.ModelProto) -> dict[str, int]:
     """Tensor name -> TensorProto element type, for every tensor whose type can be inferred."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     types: dict[str, int] = defaultdict(int)

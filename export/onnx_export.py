@@ -13,9 +13,11 @@ import onnxslim
 import torch
 from torch.export import Dim
 
+from distill.quantisation.constant_scales import constant_scales
 from export.errors import ExportError
 from export.graph import IMAGE, DeployedGraph
 from export.onnx_edges import check_uint8_edges, read_sizes_behind_the_cast
+from export.qdq import TRANSLATIONS, store_weights_as_int8
 from modelpack.labels import LabelSet
 
 log = logging.getLogger(__name__)
@@ -32,11 +34,13 @@ def export_onnx(
 ) -> onnx.ModelProto:
     """The deployed graph in float32 with a dynamic batch and its initialisers inside.
 
+    A student that was trained with int8 values keeps them: Q/DQ pairs before its layers, int8 weights.
     size None: dynamic height and width.
     Raises ExportError naming the operator that has no ONNX form, or the rule that the graph breaks.
     """
     graph = graph.eval().cpu()
     model = _simplify(_trace(graph, size, opset))
+    store_weights_as_int8(model)
     _strip_provenance(model)
     _name_dimensions(model)
     read_sizes_behind_the_cast(model, IMAGE)
@@ -51,7 +55,7 @@ def _trace(graph: DeployedGraph, size: tuple[int, int] | None, opset: int) -> on
     image = torch.zeros(TRACE_BATCH, height, width, 3, dtype=torch.uint8)
     free = range(3 if size is None else 1)
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), constant_scales(graph):
             program = torch.onnx.export(
                 graph,
                 (image,),
@@ -60,6 +64,7 @@ def _trace(graph: DeployedGraph, size: tuple[int, int] | None, opset: int) -> on
                 input_names=[IMAGE],
                 output_names=list(graph.output_names),
                 opset_version=opset,
+                custom_translation_table=TRANSLATIONS,
                 external_data=False,
                 verbose=False,
             )

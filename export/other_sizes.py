@@ -4,13 +4,12 @@ import numpy as np
 import onnx
 
 from export.artifact_runtime import open_probe
+from export.behaviour import OTHER_SIZES
 from export.errors import ExportError
 from export.onnx_export import DYNAMIC_TRACE_SIZE
 from export.reference import Reference
 from modelpack.errors import SegError
 
-OTHER_SIZES = ((192, 160), (105, 171))
-"""(height, width): one larger and one smaller than traced, neither square, one no multiple of anything."""
 MAX_LOGIT_ERROR = 1e-3
 """As a share of the reference's largest absolute logit. A frozen pooling window is off by tenths."""
 _CAUSE = "The network computes sizes that the tracer fixes (adaptive pooling does)."

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.datasets.dataset import SegDataset
-from export.parity import Disagreement
+from export.tally import Disagreement
 from modelpack.atomic import write_bytes
 from modelpack.labels import LabelSet
 from modelpack.png import encode_png_rgb

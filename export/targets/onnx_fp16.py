@@ -1,14 +1,12 @@
 """The deployed graph with 16-bit weights and activations: half the file, fast where the hardware has it."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import onnx
-from onnxruntime.transformers.float16 import convert_float_to_float16
-from onnxruntime.transformers.onnx_model import OnnxModel
 
 from export.config import ParityRule
+from export.half import to_float16
 from export.onnx_edges import check_uint8_edges
 from export.targets.target import BuildContext, Target
 
@@ -22,17 +20,10 @@ RULE = ParityRule(
 
 
 def build(context: BuildContext, path: Path) -> dict[str, Any]:
-    half = onnx.ModelProto.FromString(context.model.SerializeToString())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one line for every weight that is rounded to zero
-        half = convert_float_to_float16(
-            half, keep_io_types=True, node_block_list=sorted(context.keep_float32)
-        )
-    ordered = OnnxModel(half)
-    ordered.topological_sort()  # the converter appends its casts at the end
-    onnx.checker.check_model(ordered.model, full_check=True)
-    check_uint8_edges(ordered.model)
-    onnx.save(ordered.model, path)
+    half = to_float16(context.model, context.keep_float32)
+    onnx.checker.check_model(half, full_check=True)
+    check_uint8_edges(half)
+    onnx.save(half, path)
     return {}
 
 

@@ -1,0 +1,1 @@
+"""Proof that an artifact computes in the precision it claims."""

@@ -1,0 +1,1 @@
+"""ONNX graphs to TensorRT plans, whichever TensorRT is installed."""

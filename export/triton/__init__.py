@@ -1,0 +1,1 @@
+"""A Triton model repository from a model package."""
