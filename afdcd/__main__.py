@@ -11,8 +11,8 @@ STAGES = {
     "demo": ("afdcd.commands:demo_app", "the whole chain on the embedded dataset"),
     "run": ("afdcd.commands:run_app", "the whole chain on a recipe; finished stages are skipped"),
     "distill": ("distill.__main__:app", "train | evaluate | compare | doctor | replay | list"),
-    "export": ("export.__main__:app", "build | verify | inspect"),
-    "bench": ("bench.__main__:app", "latency"),
+    "export": ("export.__main__:app", "build | verify | inspect | triton | keygen | sign"),
+    "bench": ("bench.__main__:app", "latency | load | compare | selftest"),
     "serve": ("serve.__main__:app", "start | check"),
 }
 

@@ -2,10 +2,8 @@
 
 import hashlib
 
+from distill.data_list import add_file
 from distill.datasets.dataset import DatasetSettings
-
-HEAD_BYTES = 1 << 16
-"""Of every file; enough to notice a replaced image or mask without reading a large dataset whole."""
 
 
 def data_version(settings: DatasetSettings) -> str:
@@ -13,7 +11,5 @@ def data_version(settings: DatasetSettings) -> str:
     digest = hashlib.sha256(settings.model_dump_json().encode())
     if settings.root is not None and settings.root.is_dir():
         for path in sorted(path for path in settings.root.rglob("*") if path.is_file()):
-            digest.update(f"{path.relative_to(settings.root)}:{path.stat().st_size}".encode())
-            with path.open("rb") as file:
-                digest.update(file.read(HEAD_BYTES))
+            add_file(digest, path, str(path.relative_to(settings.root)))
     return digest.hexdigest()

@@ -9,6 +9,7 @@ STEPS: dict[str, Step] = {
     "distil": Step("afdcd.gpu.distil:run", least_s=120, limit_s=24 * 3600),
     "export": Step("afdcd.gpu.export:run", least_s=60, limit_s=400),
     "latency": Step("afdcd.gpu.latency:run", least_s=90, limit_s=400),
+    "tensorrt": Step("afdcd.gpu.tensorrt:run", least_s=60, limit_s=300),
     "service": Step("afdcd.gpu.service:run", least_s=60, limit_s=240),
     "tests": Step("afdcd.gpu.gpu_tests:run", least_s=40, limit_s=400),
 }

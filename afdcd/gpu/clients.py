@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from bench.statistics import percentile
+from bench.statistics import percentile_interval
 
 TIMEOUT_S = 30.0
 NO_ANSWER = 0
@@ -38,7 +38,7 @@ class Load:
 
     def percentile(self, percent: int) -> float | None:
         """None where there are too few answers for it."""
-        return percentile(np.asarray(self.answered_ms), percent).value if self.answered_ms else None
+        return percentile_interval(np.asarray(self.answered_ms), percent).value if self.answered_ms else None
 
 
 def closed_loop(

@@ -8,7 +8,7 @@ from afdcd.gpu.step import Context, Note, StepSkippedError
 from distill.run import RESULT_FILE
 from export.build import export_model
 from export.config import ExportConfig
-from export.errors import ParityError
+from export.errors import StageError
 from export.gate import PARITY_FILE
 from modelpack.errors import GateError
 
@@ -55,7 +55,7 @@ def build(
         )
         try:
             folder = export_model(config).path
-        except ParityError as error:
+        except StageError as error:
             refusals.append(str(error))
             if error.stage not in targets:
                 break  # the network itself is refused
