@@ -13,7 +13,7 @@ STAGES = {
     "distill": ("distill.__main__:app", "train | evaluate | compare | doctor | replay | list"),
     "export": ("export.__main__:app", "build | verify | inspect | triton | keygen | sign"),
     "bench": ("bench.__main__:app", "latency | load | compare | selftest"),
-    "serve": ("serve.__main__:app", "start | check"),
+    "serve": ("serve.__main__:app", "start | check | key"),
 }
 
 

@@ -46,8 +46,8 @@ class LabelSet(StrictModel):
             raise ShapeError(f"colourise needs a mask (H, W), got shape {mask_hw.shape}.")
         table = np.zeros((256, 3), np.uint8)
         table[: self.num_classes] = self.palette
-        coloured: NDArray[np.uint8] = table[mask_hw]
-        return coloured
+        indices_hw = mask_hw.astype(np.uint8, copy=False)
+        return np.asarray(cv2.applyColorMap(indices_hw, table[:, None, :]), np.uint8)
 
     def overlay(
         self, image_hwc: NDArray[np.uint8], mask_hw: NDArray[np.uint8], alpha: float = 0.5

@@ -1,4 +1,4 @@
-"""`afdcd serve start PACKAGE` and `afdcd serve check PACKAGE`."""
+"""`afdcd serve start PACKAGE`, `afdcd serve check PACKAGE` and `afdcd serve key FILE NAME`."""
 
 import sys
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import typer
 from modelpack.command import AsJson, Overrides, finish, new_app, run, show
 from modelpack.recipe import apply_override, read_recipe, section
 from modelpack.settings import parse_settings
+from serve.keys import Scope, add_key
 from serve.model import load_model
 from serve.server import run_server
 from serve.settings import ServeSettings
@@ -69,6 +70,24 @@ def check(package: Package, overrides: Overrides = None, as_json: AsJson = False
         },
         as_json,
     )
+
+
+@app.command()
+def key(
+    file: Annotated[Path, typer.Argument(help="The service's key file (serve.keys); made where it is not.")],
+    name: Annotated[str, typer.Argument(help="Whose key it is, for logs and for revoking it.")],
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it may do; may be repeated. infer alone without it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key and print it once: the file keeps its hash only. Delete its line to revoke it."""
+    scopes = scope or [Scope.INFER]
+    secret = add_key(file, name, scopes)
+    if as_json:
+        finish({"name": name, "scopes": scopes, "key": secret}, as_json)
+    else:
+        show(secret)
 
 
 def read_settings(package: Path, overrides: Sequence[str], options: dict[str, Any]) -> ServeSettings:

@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from serve import problems
+from serve.access import Access
 from serve.control import Alone, Control, Order
+from serve.keys import KeyFile
 from serve.metrics import Metrics
 from serve.middleware import RequestContext
 from serve.oip.statistics import Statistics
 from serve.orders import Orders
 from serve.repository import Repository
-from serve.routes import model, models, operations, pages, segment, v2
+from serve.routes import batch, model, models, operations, pages, segment, v2
+from serve.security_headers import SecurityHeaders
 from serve.service import Service
 from serve.settings import ServeSettings
 
@@ -59,9 +63,20 @@ def create_app(
     app.state.control = control
     app.state.repository = repository
     app.state.statistics = statistics
-    for routes in (segment.router, model.router, models.router, operations.router, pages.router, v2.router):
-        app.include_router(routes)
+    for part in (segment, batch, model, models, operations, pages, v2):
+        app.include_router(part.router)
     app.mount("/web", pages.files)
     problems.install(app)
+    key_file = None if settings.keys is None else KeyFile(settings.keys)
+    app.add_middleware(Access, key_file=key_file, origins=settings.cors_origins)
     app.add_middleware(RequestContext, metrics=metrics, logs_requests=settings.log_requests)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
+    app.add_middleware(SecurityHeaders)
     return app

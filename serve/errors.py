@@ -30,6 +30,11 @@ class BodyTooLargeError(RequestError):
         )
 
 
+class BatchTooLargeError(RequestError):
+    def __init__(self, counted: str, limit: int) -> None:
+        super().__init__(f"a batch has at most {limit} {counted}; send several batches.")
+
+
 class SlowClientError(RequestError):
     """The body did not arrive in time."""
 
@@ -39,6 +44,22 @@ class NotAcceptableError(RequestError):
         super().__init__(
             f"nothing in Accept: {accept} can be given. Offered: {', '.join(offered)}; or use ?format=NAME."
         )
+
+
+class UnauthorizedError(RequestError):
+    """No API key came with the request, or (`was_sent`) one that is not in the key file."""
+
+    def __init__(self, message: str, *, was_sent: bool = False) -> None:
+        super().__init__(message)
+        self.challenge = 'Bearer error="invalid_token"' if was_sent else "Bearer"
+
+
+class ForbiddenError(RequestError):
+    """Whoever asks may not do that; `needed` is the scope that may."""
+
+    def __init__(self, message: str, needed: str) -> None:
+        super().__init__(message)
+        self.challenge = f'Bearer error="insufficient_scope", scope="{needed}"'
 
 
 class ClientGoneError(RequestError):
@@ -71,6 +92,13 @@ class ServerStartError(SegError):
 
 class InferRequestError(RequestError):
     """A request under `/v2` that breaks the protocol's rules, or asks for what the model does not have."""
+
+
+class MissingOutputError(RequestError):
+    def __init__(self, output: str, model: str) -> None:
+        super().__init__(
+            f"model {model!r} has no output {output!r}. Ask for another format, or export a package with it."
+        )
 
 
 class UnknownModelError(RequestError):

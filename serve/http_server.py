@@ -35,7 +35,10 @@ class HttpServer(uvicorn.Server):
                 app,
                 loop="uvloop",
                 http=partial(  # type: ignore[arg-type]
-                    Connection, header_timeout_s=settings.header_timeout_s, on_closed=on_closed
+                    Connection,
+                    header_timeout_s=settings.header_timeout_s,
+                    answer_timeout_s=settings.answer_timeout_s,
+                    on_closed=on_closed,
                 ),
                 ws="none",
                 lifespan="on",

@@ -3,6 +3,7 @@
 import logging
 import re
 from time import perf_counter
+from urllib.parse import quote
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -75,5 +76,6 @@ def _log(scope: Scope, request_id: str, status: int, duration_ms: float, error: 
         "duration_ms": round(duration_ms, 2),
         "error": error,
     }
-    line = f"{scope['method']} {scope['path']} {status} {duration_ms:.1f} ms {request_id} {error}".rstrip()
+    path = quote(scope["path"])  # a line break in it would be a line of its own
+    line = f"{scope['method']} {path} {status} {duration_ms:.1f} ms {request_id} {error}".rstrip()
     logger.info("%s", line, extra={"fields": fields})

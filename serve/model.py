@@ -19,6 +19,9 @@ from serve.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
 
+CONFIDENCE = "confidence"
+"""Output that a package may have: probability of each pixel's class, uint8, 255 = 1."""
+
 
 @dataclass(frozen=True)
 class ServedModel:

@@ -29,11 +29,15 @@ STATUS: dict[type[Exception], int] = {
     errors.EmptyBodyError: 400,
     errors.MalformedBodyError: 400,
     errors.InferRequestError: 400,
+    errors.MissingOutputError: 400,
     model_errors.UnknownNameError: 400,
+    errors.UnauthorizedError: 401,
+    errors.ForbiddenError: 403,
     errors.UnknownModelError: 404,
     errors.NotAcceptableError: 406,
     errors.SlowClientError: 408,
     errors.BodyTooLargeError: 413,
+    errors.BatchTooLargeError: 413,
     model_errors.ImageTooLargeError: 413,
     errors.MediaTypeError: 415,
     model_errors.UnsupportedImageError: 415,
@@ -94,16 +98,21 @@ def problem(
 
 def install(app: FastAPI) -> None:
     """Errors raised by endpoints become problems; what nobody expected is caught by `RequestContext`."""
-    app.add_exception_handler(model_errors.SegError, _known)
+    app.add_exception_handler(model_errors.SegError, answer)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
 
 
-async def _known(request: Request, error: Exception) -> Response:
+async def answer(request: Request, error: Exception) -> Response:
+    """The problem that an error of ours is, or a 500."""
     status = status_of(error)
     if status == 500:
         return unexpected(request, error)
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.BusyError) else {}
+    headers = {}
+    if isinstance(error, errors.BusyError):
+        headers = {"Retry-After": str(error.retry_after_s)}
+    elif isinstance(error, errors.UnauthorizedError | errors.ForbiddenError):
+        headers = {"WWW-Authenticate": error.challenge}
     return problem(request, status, str(error), error=type(error).__name__, headers=headers)
 
 

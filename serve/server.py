@@ -11,6 +11,7 @@ from typing import NoReturn
 from serve.app import create_app
 from serve.errors import ServerStartError
 from serve.http_server import BACKLOG, HttpServer
+from serve.keys import read_keys
 from serve.logs import logging_in_background
 from serve.processes.link import Link, Message
 from serve.processes.supervisor import Supervisor
@@ -26,9 +27,12 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 def run_server(settings: ServeSettings, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` gets the URL once requests may be sent.
 
-    Raises ServerStartError for an address that cannot be listened on, and what `load_model` raises (from
+    Raises ServerStartError for an address that cannot be listened on, SettingsError for
+    a key file that cannot be read, and what `load_model` raises (from
     workers as a ServerStartError with the same words).
     """
+    if settings.keys is not None:
+        read_keys(settings.keys)
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         if settings.workers == 0:
             _serve_alone(settings, listener, on_ready)

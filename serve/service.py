@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from modelpack.errors import SegError
 from modelpack.pixels import check_header, decode_image
-from modelpack.preprocess import resize_mask
+from modelpack.replay import MASK
 from serve.admission import Admission
 from serve.control import Order
 from serve.deployment import Deployment
 from serve.errors import DeadlineError, NotReadyError
-from serve.formats import Answer, Format
 from serve.lane import Lane
 from serve.metrics import Metrics
 from serve.model import ServedModel
+from serve.rendering import Maps, Rendering
 from serve.repository import Repository
 from serve.settings import ServeSettings
 from serve.timing import Timings
@@ -88,18 +88,20 @@ class Service:
         self,
         body: bytes,
         content_type: str,
-        response_format: Format,
+        rendering: Rendering,
         timings: Timings,
         deployment: Deployment,
+        deadline_ms: int | None = None,
     ) -> bytes:
-        """One upload to one encoded answer of one model.
+        """One upload to one encoded answer of one model, within the service's time or `deadline_ms`.
 
         Raises an ImageError or RequestError for what is wrong with it, OverloadedError when the queue is full
         and DeadlineError when the time is over. Cancelled, it costs at most the stage that is running.
         """
         model = deployment.model
+        deadline_s = self.deadline_s(deadline_ms)
         try:
-            async with asyncio.timeout(self._settings.deadline_s):
+            async with asyncio.timeout(deadline_s):
                 if len(body) <= INLINE_BYTES:
                     encoded = self._take_apart(body, content_type)
                 else:
@@ -108,19 +110,29 @@ class Service:
                 async with self._admission.turn(timings):
                     if self._codecs is None:
                         return await deployment.run(
-                            timings, self._in_one_go, encoded, model, response_format, timings
+                            timings, self._in_one_go, encoded, model, rendering, timings
                         )
                     image_hwc, input_hwc = await self._codecs.run(
                         timings, "decode", self._decode, encoded, model
                     )
-                    mask_hw = await deployment.infer_mask(input_hwc, timings)
+                    maps: Maps
+                    if rendering.uses_confidence:
+                        outputs = await deployment.infer(rendering.padded(input_hwc), timings)
+                        maps = rendering.maps(outputs, input_hwc)
+                    else:
+                        maps = {MASK: await deployment.infer_mask(input_hwc, timings)}
                     return await self._codecs.run(
-                        timings, "encode", _encode, image_hwc, mask_hw, response_format, model
+                        timings, "encode", rendering.encode, image_hwc, input_hwc, maps
                     )
         except TimeoutError:
             raise DeadlineError(
-                f"no answer within {self._settings.deadline_s:g} s; send smaller images or fewer at once."
+                f"no answer within {deadline_s:g} s; send smaller images or fewer at once."
             ) from None
+
+    def deadline_s(self, asked_ms: int | None) -> float:
+        """The service's own, or what the client asked for where that is less."""
+        own_s = self._settings.deadline_s
+        return own_s if asked_ms is None else min(own_s, asked_ms / 1000)
 
     async def in_turn(
         self,
@@ -155,27 +167,18 @@ class Service:
         check_header(encoded, max_pixels=self._settings.max_pixels)
         return encoded
 
-    def _in_one_go(
-        self, encoded: bytes, model: ServedModel, response_format: Format, timings: Timings
-    ) -> bytes:
+    def _in_one_go(self, encoded: bytes, model: ServedModel, rendering: Rendering, timings: Timings) -> bytes:
         with timings.stage("decode"):
             image_hwc, input_hwc = self._decode(encoded, model)
         with timings.stage("infer"):
-            mask_hw = model.infer(input_hwc)
+            if rendering.uses_confidence:
+                maps = rendering.maps(model.runtime.run(rendering.padded(input_hwc)), input_hwc)
+            else:
+                maps = {MASK: model.infer(input_hwc)}
         with timings.stage("encode"):
-            return _encode(image_hwc, mask_hw, response_format, model)
+            return rendering.encode(image_hwc, input_hwc, maps)
 
     def _decode(self, encoded: bytes, model: ServedModel) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The image as it was sent and as the model takes it, both (H, W, 3) RGB."""
         image_hwc = decode_image(encoded, max_pixels=self._settings.max_pixels)
         return image_hwc, model.fit(image_hwc)
-
-
-def _encode(
-    image_hwc: NDArray[np.uint8], mask_hw: NDArray[np.uint8], response_format: Format, model: ServedModel
-) -> bytes:
-    height, width = image_hwc.shape[:2]
-    mask_hw = resize_mask(mask_hw, height, width)
-    return response_format.encode(
-        Answer(image_hwc, mask_hw, model.manifest.labels, model.title, model.origin)
-    )

@@ -1,9 +1,18 @@
 """Everything that can be set about the service, with its limits stated."""
 
+import ipaddress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from modelpack.settings import StrictModel
 
@@ -47,6 +56,10 @@ class ServeSettings(StrictModel):
     """Largest request body in bytes; refused from Content-Length where it is given, else cut at the limit."""
     max_pixels: PositiveInt = 40_000_000
     """Most pixels of an image, read from its header before anything is decoded."""
+    batch_max_images: PositiveInt = 64
+    """Most images in one request to `/v1/segment/batch`; each obeys `max_bytes` and `max_pixels`."""
+    batch_max_bytes: PositiveInt = 64 * MIB
+    """Largest body of such a request in bytes, and the most that a zip may hold when it is unpacked."""
     v2_max_batch: PositiveInt = 32
     """Most images in one request of the Open Inference Protocol; together they obey `max_pixels` too."""
     queue_length: PositiveInt = 256
@@ -56,12 +69,22 @@ class ServeSettings(StrictModel):
     codec_threads: NonNegativeInt | Literal["auto"] = "auto"
     """Threads that decode and encode beside the graph. 0: the thread that computes an image also decodes and
     encodes it, which is faster where they would share one core. `auto`: 0 in a one-core worker, else 2."""
+    keys: Path | None = None
+    """File of API keys, as `afdcd serve key` writes it. None: whoever reaches the service may use it, which
+    is allowed on loopback addresses only."""
+    allow_anonymous: bool = False
+    """Listen on other addresses without `keys`, because something else decides who gets through."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins (`https://example.org`) whose pages may use the service from a browser."""
+
     header_timeout_s: PositiveFloat = 5.0
     """Time a client has to send a request's header; then 408 and the connection is closed."""
     body_timeout_s: PositiveFloat = 15.0
     """Time a client has to send its whole body; then 408."""
     deadline_s: PositiveFloat = 30.0
-    """Time from the whole body to the answer; then 504."""
+    """Time from the whole body to the answer; then 504. A request may ask for less by `X-Deadline-Ms`."""
+    answer_timeout_s: PositiveFloat = 15.0
+    """Time a client may leave an answer, or 64 KiB of it, unread; then the connection is cut."""
     drain_delay_s: NonNegativeFloat = 0.2
     """Time from SIGTERM (readiness turns false) to the closing of the port, for load balancers to notice."""
     drain_timeout_s: PositiveFloat = 30.0
@@ -75,3 +98,31 @@ class ServeSettings(StrictModel):
     log_format: Literal["plain", "json"] = "plain"
     log_requests: bool = True
     """One line for each request: id, status, milliseconds. Never image data."""
+
+    @model_validator(mode="after")
+    def _strangers_need_keys(self) -> Self:
+        if self.keys is None and not self.allow_anonymous and not _is_loopback(self.host):
+            raise ValueError(
+                f"other machines can reach {self.host}, so API keys are needed: make one with "
+                "`afdcd serve key FILE NAME` and give keys=FILE, or say allow_anonymous=true where something "
+                "else keeps strangers out"
+            )
+        return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_whole(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            scheme, _, rest = origin.partition("://")
+            if scheme not in ("http", "https") or not rest or "/" in rest or "*" in rest:
+                raise ValueError(
+                    f"{origin!r} is not an origin: write it as https://example.org, without a path or *"
+                )
+        return origins
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

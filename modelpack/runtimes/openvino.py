@@ -1,9 +1,11 @@
 """OpenVINO on the CPU, computing in the type that was asked for and not in one it prefers."""
 
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import LifoQueue
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ except ImportError as _error:
         f"OpenVINO cannot be imported ({_error}); `pip install 'afdcd[openvino]'` brings it, "
         "and runtime=onnxruntime runs the same files"
     )
+
+T = TypeVar("T")
 
 MAX_CALLS = 8
 """Calls that compute side by side, at most: each holds activations of its own. Further ones wait."""
@@ -57,7 +61,9 @@ class OpenVino:
         self.threads = threads
         self.device = "cpu"
         self._slots = _parallel_calls(threads)
-        self._compiled = _compile(Path(model_path), self.float_type, threads, self._slots)
+        self._compiled, requests = _off_this_thread(
+            lambda: _compile(Path(model_path), self.float_type, threads, self._slots)
+        )
         self.provider: str = f"OpenVINO {', '.join(self._compiled.get_property('EXECUTION_DEVICES'))}"
         self._input = ImageInput.of_graph(
             model_path,
@@ -72,8 +78,8 @@ class OpenVino:
         )
         self._output_names = [port.any_name for port in self._compiled.outputs]
         self._idle: LifoQueue[Any] = LifoQueue()
-        for _ in range(self._slots):
-            self._idle.put(self._compiled.create_infer_request())
+        for request in requests:
+            self._idle.put(request)
 
     @classmethod
     def obstacle(cls, model_path: Path, device: Literal["cpu", "cuda"]) -> str | None:
@@ -157,9 +163,20 @@ def _parallel_calls(threads: int) -> int:
     return min(max(usable_cores() // threads, 1), MAX_CALLS) if threads else 1
 
 
-def _compile(model_path: Path, float_type: str, threads: int, slots: int) -> Any:
+def _off_this_thread(work: Callable[[], T]) -> T:
+    """`work()` in a thread that ends with it.
+
+    OpenVINO gives the thread that compiles an alternate stack for signals, and frees that with the graph,
+    in whichever thread lets go of it: the next signal to the first thread would then end the process.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def _compile(model_path: Path, float_type: str, threads: int, slots: int) -> tuple[Any, list[Any]]:
+    """The compiled graph and `slots` requests to it."""
     try:
-        return ov.Core().compile_model(
+        compiled = ov.Core().compile_model(
             str(model_path),
             "CPU",
             {
@@ -171,6 +188,7 @@ def _compile(model_path: Path, float_type: str, threads: int, slots: int) -> Any
                 "ENABLE_CPU_PINNING": False,
             },
         )
+        return compiled, [compiled.create_infer_request() for _ in range(slots)]
     except RuntimeError as error:
         raise PackageError(f"{model_path} cannot be loaded by OpenVINO: {_reason(error)}") from error
 

@@ -28,6 +28,8 @@ class InferCall:
     """`Inference-Header-Content-Length`."""
     content_encoding: str
     accept_encoding: str
+    deadline_ms: int | None = None
+    """`X-Deadline-Ms`."""
 
     @property
     def is_quick_to_read(self) -> bool:
@@ -44,11 +46,11 @@ async def infer(
     """The answer, and how many images were in the request.
 
     Raises InferRequestError or an ImageError for what is wrong with it, OverloadedError when the queue is
-    full, and DeadlineError when the service's time, or the shorter one of the request's `timeout`, is over.
-    Cancelled, it costs at most the stage that is running.
+    full, and DeadlineError when the service's time is over, or the shorter one of `X-Deadline-Ms` or of the
+    request's `timeout`. Cancelled, it costs at most the stage that is running.
     """
     begun = perf_counter()
-    deadline_s = settings.deadline_s
+    deadline_s = service.deadline_s(call.deadline_ms)
     encoding = choose_encoding(call.accept_encoding)
     try:
         async with asyncio.timeout(deadline_s) as deadline:

@@ -72,8 +72,10 @@ class WorkerServer(HttpServer):
     def _take(self, message: Message, connection: socket.socket | None) -> None:
         match message["kind"]:
             case "connection":
-                assert connection is not None
-                self.keep(self._adopt(connection))
+                if connection is None:  # there was no file handle left for it
+                    self._say({"kind": "closed"})
+                else:
+                    self.keep(self._adopt(connection))
             case "order":
                 self.keep(self._colleagues.carry_out(message))
             case "outcome":

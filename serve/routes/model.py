@@ -10,7 +10,7 @@ from serve.problems import declared
 router = APIRouter(tags=["model"])
 
 
-@router.get("/v1/model", summary="One model", responses=declared(404, 503))
+@router.get("/v1/model", summary="One model", responses=declared(401, 403, 404, 503))
 async def model(
     request: Request,
     model: Annotated[str | None, Query(description="NAME or NAME:VERSION; without it the default.")] = None,

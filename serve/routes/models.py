@@ -13,7 +13,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 Name = Annotated[str, Path(description="The name in the package's manifest.")]
 
 
-@router.get("", summary="The models that are loaded", responses=declared(503))
+@router.get("", summary="The models that are loaded", responses=declared(401, 403, 503))
 async def index(request: Request) -> dict[str, Any]:
     """The first is the default; of the versions of a name the last one answers where none is asked for."""
     repository: Repository = request.app.state.repository
@@ -22,7 +22,7 @@ async def index(request: Request) -> dict[str, Any]:
     return {"models": [_entry(deployment) for deployment in repository.all()]}
 
 
-@router.post("/{name}/load", summary="Load or replace a model", responses=declared(404, 409, 503))
+@router.post("/{name}/load", summary="Load or replace a model", responses=declared(401, 403, 404, 409, 503))
 async def load(request: Request, name: Name) -> dict[str, Any]:
     """Read the package again, or for the first time from the repository folder, in all workers.
 
@@ -33,7 +33,7 @@ async def load(request: Request, name: Name) -> dict[str, Any]:
     return _entry(await repository.load(name))
 
 
-@router.post("/{name}/unload", summary="Unload a model", responses=declared(404, 409, 503))
+@router.post("/{name}/unload", summary="Unload a model", responses=declared(401, 403, 404, 409, 503))
 async def unload(
     request: Request, name: Name, version: Annotated[str | None, Query()] = None
 ) -> dict[str, Any]:

@@ -24,7 +24,7 @@ async def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready", "model": service.model.title, "choice": service.model.choice}
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=declared(401, 403))
 async def metrics(request: Request) -> Response:
     """Of all workers, whichever answers."""
     outcome = await request.app.state.control.ask({"do": "metrics"})

@@ -17,7 +17,7 @@ from serve.oip.errors import PREFIX, declared_errors
 from serve.oip.inference import InferCall, infer
 from serve.oip.statistics import ASK, summed
 from serve.repository import Repository
-from serve.routes.segment import ORIGIN_HEADER
+from serve.routes.segment import ORIGIN_HEADER, DeadlineMs
 from serve.settings import ServeSettings
 from serve.timing import Timings
 from serve.uploads import read_body
@@ -67,7 +67,7 @@ async def ready(request: Request) -> Response:
     return Response()
 
 
-@router.get("/models/stats", summary="Statistics of all models", responses=declared_errors(503))
+@router.get("/models/stats", summary="Statistics of all models", responses=declared_errors(401, 403, 503))
 async def all_statistics(request: Request) -> dict[str, Any]:
     """Requests under `/v2` only, of all workers together."""
     outcome = await request.app.state.control.ask(ASK)
@@ -107,6 +107,7 @@ async def model_infer(
     header_length: Annotated[str | None, Header(alias=HEADER_LENGTH)] = None,
     content_encoding: Annotated[str, Header()] = "",
     accept_encoding: Annotated[str, Header()] = "",
+    deadline_ms: DeadlineMs = None,
 ) -> Response:
     """Class indices of pixels (the graph's own input) or of image files (`encoded_image`).
 
@@ -118,7 +119,7 @@ async def model_infer(
     timings = Timings()
     with deployment.use():
         body = await read_body(request, settings.max_bytes, settings.body_timeout_s)
-        call = InferCall(body, header_length, content_encoding, accept_encoding)
+        call = InferCall(body, header_length, content_encoding, accept_encoding, deadline_ms)
         begun = perf_counter()
         try:
             work = infer(call, deployment, request.app.state.service, settings, timings)
@@ -139,7 +140,7 @@ async def model_infer(
 @router.post(
     "/repository/index",
     summary="The models that are loaded",
-    responses=declared_errors(400, 408, 413),
+    responses=declared_errors(400, 401, 403, 408, 413),
     openapi_extra=_OBJECT,
 )
 async def index(request: Request) -> list[dict[str, str]]:
@@ -155,7 +156,7 @@ async def index(request: Request) -> list[dict[str, str]]:
     "/repository/models/{name}/load",
     summary="Load or replace a model",
     response_class=Response,
-    responses=declared_errors(400, 404, 408, 409, 413, 422, 503),
+    responses=declared_errors(400, 401, 403, 404, 408, 409, 413, 422, 503),
     openapi_extra=_OBJECT,
 )
 async def load(request: Request, name: str) -> Response:
@@ -171,7 +172,7 @@ async def load(request: Request, name: str) -> Response:
     "/repository/models/{name}/unload",
     summary="Unload a model",
     response_class=Response,
-    responses=declared_errors(400, 404, 408, 409, 413, 422, 503),
+    responses=declared_errors(400, 401, 403, 404, 408, 409, 413, 422, 503),
     openapi_extra=_OBJECT,
 )
 async def unload(request: Request, name: str) -> Response:
@@ -182,7 +183,7 @@ async def unload(request: Request, name: str) -> Response:
 
 
 for _path in MODEL:
-    _known = declared_errors(404, 422, 503)
+    _known = declared_errors(401, 403, 404, 422, 503)
     router.get(_path, summary="Inputs and outputs of a model", responses=_known)(model_metadata)
     router.get(f"{_path}/ready", summary="Does a model answer?", response_class=Response, responses=_known)(
         model_ready
@@ -195,7 +196,7 @@ for _path in MODEL:
         response_class=Response,
         responses={
             200: {"description": "The outputs.", "content": _JSON_OR_BINARY},
-            **declared_errors(400, 404, 408, 413, 415, 422, 429, 500, 503, 504),
+            **declared_errors(400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504),
         },
         openapi_extra=_INFER_BODY,
     )(model_infer)

@@ -1,6 +1,8 @@
 """OpenVINO computes in the type that its name says, and says so."""
 
+import ctypes
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -94,3 +96,24 @@ def test_an_array_that_may_not_be_written_to_is_taken(float_model):
     frozen = np.frombuffer(IMAGES.tobytes(), np.uint8).reshape(IMAGES.shape)
     runtime = OpenVino(float_model, threads=1)
     np.testing.assert_array_equal(runtime.run(frozen)["mask"], runtime.run(IMAGES)["mask"])
+
+
+def test_the_thread_that_opens_a_graph_keeps_its_own_stack_for_signals(float_model):
+    """A stack that OpenVINO frees with the graph must not be left to a thread that takes signals."""
+
+    class StackForSignals(ctypes.Structure):
+        _fields_: ClassVar = [
+            ("start", ctypes.c_void_p),
+            ("flags", ctypes.c_int),
+            ("bytes", ctypes.c_size_t),
+        ]
+
+    def start() -> int | None:
+        stack = StackForSignals()
+        ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
+        return stack.start
+
+    before = start()
+    runtime = OpenVino(float_model, device="cpu", threads=1)
+    assert start() == before
+    runtime.close()

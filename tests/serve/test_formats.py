@@ -56,9 +56,17 @@ def test_statistics_count_every_pixel(client):
     assert [entry["name"] for entry in response["classes"]] == ["class0", "class1", "class2", "class3"]
 
 
+@pytest.fixture(scope="module")
+def sure_client(tmp_path_factory):
+    """A package with the confidence output: it can answer in every format."""
+    package = write_tiny_package(tmp_path_factory.mktemp("sure") / "sure", size=(48, 64), confidence=True)
+    with app_client(ServeSettings(package=package.path, threads=1)) as client:
+        yield client
+
+
 @pytest.mark.parametrize("name", FORMATS)
-def test_each_format_declares_the_type_it_sends(client, name):
-    response = client.post("/v1/segment", params={"format": name}, content=png(IMAGE))
+def test_each_format_declares_the_type_it_sends(sure_client, name):
+    response = sure_client.post("/v1/segment", params={"format": name}, content=png(IMAGE))
     assert (response.status_code, response.headers["content-type"]) == (200, FORMATS[name].media_type)
 
 
