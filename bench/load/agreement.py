@@ -1,4 +1,4 @@
-"""Our generator against another: the same closed loop on the same server, in turn, judged by medians."""
+"""Our generator against another: the same closed loop on the same server, in turn, round by round."""
 
 import os
 from collections.abc import Callable
@@ -6,16 +6,17 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from bench.load.against import TOOLS
 from bench.load.against.visit import Visit, find_tool
 from bench.load.config import AgainstConfig, LoadConfig
 from bench.load.generators import Generators
 from bench.load.loops import ClosedLoop
 from bench.load.open_target import open_target
-from bench.load.schedule import NS_PER_S
 from bench.load.target import HttpTarget
 from bench.progress import Report, Silent
-from bench.statistics import Ratio, median_ratio
+from bench.statistics import Ratio, percentile_interval
 from bench.table import Table, markdown
 from bench.wording import figure, interval
 from modelpack.environment import fingerprint
@@ -24,7 +25,6 @@ from modelpack.settings import StrictModel
 from modelpack.tables import lookup
 
 OURS = "afdcd"
-WARM_UP_SECONDS = 0.5
 JUDGED = {"per_second": "answers/s", "median_ms": "median ms"}
 SHOWN = {**JUDGED, "p99_ms": "p99 ms"}
 
@@ -52,11 +52,17 @@ class Agreement(StrictModel):
         return ours, theirs
 
     def ratio(self, figure_name: str) -> Ratio:
-        """Our median over theirs, with a bootstrap interval over the rounds."""
-        ours, theirs = (
-            [[getattr(visit, figure_name)] for visit in visits] for visits in (self.ours, self.theirs)
-        )
-        return median_ratio(ours, theirs, seed=0)
+        """Median over the rounds of ours over theirs, with its order-statistic interval.
+
+        The two visits of a round are neighbours in time, so drift of the machine hits both.
+        """
+        pairs = zip(self.ours, self.theirs, strict=True)
+        ratios = [getattr(ours, figure_name) / getattr(theirs, figure_name) for ours, theirs in pairs]
+        entry = percentile_interval(np.array(ratios), 50)
+        assert entry.value is not None
+        assert entry.lower is not None
+        assert entry.upper is not None
+        return Ratio(value=entry.value, lower=entry.lower, upper=entry.upper)
 
     @property
     def differing(self) -> list[str]:
@@ -115,7 +121,7 @@ def render_agreement(result: Agreement) -> str:
     table = Table(
         title="",
         caption="",
-        columns=("median of visits", "finding", OURS, result.settings.tool, "ratio", "95% interval"),
+        columns=("median of rounds", "finding", OURS, result.settings.tool, "ratio", "95% interval"),
         rows=tuple(rows),
         text_columns=2,
     )
@@ -134,13 +140,14 @@ def _in_turn(runs: dict[str, Callable[[], Visit]], rounds: int, report: Report) 
 
 
 def _own_visit(generators: Generators, config: LoadConfig, clients: int) -> Visit:
+    """Not warmed up: the other tool is not either."""
     loop = ClosedLoop(
         clients=clients,
-        warm_up_seconds=WARM_UP_SECONDS,
+        warm_up_seconds=0,
         seconds=config.seconds,
+        min_queries=1,
         max_requests=config.max_requests,
-        max_seconds=config.seconds,
+        max_seconds=config.seconds + config.request.timeout_seconds,
     )
     samples, _ = generators.run(loop, config.request.timeout_seconds)
-    seconds = float(samples.done_ns.max()) / NS_PER_S if len(samples) else 0.0
-    return Visit.of_samples(OURS, samples.service_ms, seconds, int((~samples.is_ok).sum()))
+    return Visit.of_samples(OURS, samples.service_ms, samples.busy_seconds, int((~samples.is_ok).sum()))

@@ -129,10 +129,10 @@ class AgainstConfig(StrictModel):
 
     tool: str
     """A name of the table in `bench/load/against`."""
-    rounds: int = Field(default=10, ge=3)
-    """Each runs both, in an order that changes every time."""
+    rounds: int = Field(default=20, ge=10)
+    """Each runs both, in an order that changes every time. Fewer than 10 give no interval."""
     max_difference: float = Field(default=0.05, gt=0)
-    """Of the medians over the rounds, of throughput and of median latency."""
+    """From 1, of the ratios of throughput and of median latency, median over the rounds."""
 
 
 class LoadConfig(StrictModel):

@@ -11,10 +11,10 @@ from bench.load.loops import run_loop
 from bench.load.messages import Loaded, LoadOrder, Taken, TargetOrder
 from bench.load.order_loop import answer_orders
 from bench.load.runtime_transport import RuntimeTransport
-from bench.load.schedule import NS_PER_S
 from bench.load.target import HttpTarget, RuntimeTarget
 from bench.load.transport import Transport
 from bench.messages import Failed, Message
+from bench.timing import NS_PER_S
 
 ORDERS: TypeAdapter[TargetOrder | LoadOrder] = TypeAdapter(TargetOrder | LoadOrder)
 

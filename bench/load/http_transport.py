@@ -11,8 +11,8 @@ from bench.load.http_response import MalformedResponseError, Response
 from bench.load.samples import Outcome, Reply
 from bench.load.target import Body, HttpTarget
 from bench.load.transport import TransportFacts
+from bench.timing import NS_PER_S
 
-_NS_PER_S = 1e9
 PORTS = {"http": 80, "https": 443}
 
 
@@ -58,7 +58,7 @@ class HttpTransport:
     async def _send_one(self, number: int, deadline_ns: int) -> Reply:
         sent_ns: list[int] = []
         try:
-            async with asyncio.timeout_at(deadline_ns / _NS_PER_S):
+            async with asyncio.timeout_at(deadline_ns / NS_PER_S):
                 return await self._exchange(number % len(self._requests), sent_ns)
         except TimeoutError:
             outcome = Outcome.TIMEOUT

@@ -17,10 +17,10 @@ from bench.load.loadgen_messages import LoadgenDone, LoadgenOrder
 from bench.load.order_loop import answer_orders
 from bench.load.runtime_transport import RuntimeTransport
 from bench.load.samples import Outcome
-from bench.load.schedule import NS_PER_S
 from bench.load.target import HttpTarget, RuntimeTarget
 from bench.load.transport import Transport
 from bench.messages import Message
+from bench.timing import NS_PER_S
 
 SCENARIOS = {
     "single_stream": "SingleStream",

@@ -11,10 +11,11 @@ from pydantic import Field
 
 from bench.load.config import Arrivals
 from bench.load.samples import Recorder
-from bench.load.schedule import NS_PER_S, arrival_offsets_ns
+from bench.load.schedule import arrival_offsets_ns
 from bench.load.timer import Timer
 from bench.load.transport import Transport
 from bench.messages import Message
+from bench.timing import NS_PER_S
 
 Clock = Callable[[], int]
 WaitUntil = Callable[[int], Awaitable[None]]

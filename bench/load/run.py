@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,24 +77,33 @@ def _loops(config: LoadConfig, runner: Runner) -> None:
 
 
 def _overall(
-    runs: Iterable[LoadRun],
+    runs: Sequence[LoadRun],
     plain: tuple[str, ...],
     sweep: SweepResult | None,
     scenarios: tuple[ScenarioResult, ...],
 ) -> LoadVerdict:
     """`plain` runs count by themselves; the steps of a search are meant to fail at times, its end counts."""
     faults = [f"{entry.scenario}: {reason}" for entry in scenarios for reason in entry.reasons]
-    noise = []
     for run in runs:
-        noise += [f"{run.name}: {reason}" for reason in run.verdict.noise]
         if run.name in plain:
             told = run.verdict.faults + run.verdict.generator_faults
             faults += [f"{run.name}: {reason}" for reason in told]
+    noise = list(_noise(runs))
     if sweep is not None and sweep.best_rate is None:
         faults.append(f"sweep: {sweep.note}")
     elif sweep is not None and sweep.note:
         noise.append(f"sweep: {sweep.note}")
     return validity.verdict(faults, noise=noise)
+
+
+def _noise(runs: Sequence[LoadRun]) -> Iterator[str]:
+    """One sentence for all runs that others disturbed."""
+    loads = [run.other_load for run in runs if run.verdict.noise and run.other_load is not None]
+    if loads:
+        yield (
+            f"other processes used {min(loads):.0%} to {max(loads):.0%} of the CPUs during {len(loads)} of "
+            f"{len(runs)} runs"
+        )
 
 
 def _rules(config: LoadConfig) -> dict[str, str]:

@@ -12,10 +12,10 @@ from bench.load.meters import ServerMeter
 from bench.load.open_target import OpenTarget
 from bench.load.result import LoadRun
 from bench.load.samples import Samples
-from bench.load.schedule import NS_PER_S
 from bench.load.summary import PERCENTS, summarise
 from bench.load.target import RuntimeTarget
 from bench.progress import Report
+from bench.timing import NS_PER_S
 from bench.validity import LoadMeter
 from modelpack.errors import SegError
 
@@ -49,8 +49,9 @@ class Runner:
             clients=clients,
             warm_up_seconds=self.config.warm_up_seconds,
             seconds=seconds,
+            min_queries=1,
             max_requests=self.config.max_requests,
-            max_seconds=seconds,
+            max_seconds=seconds + self.timeout_s,
         )
         return self.run(f"closed-{clients}", loop)[0]
 

@@ -8,9 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.timing import NS_PER_MS, NS_PER_S
 from modelpack.atomic import write_with
-
-NS_PER_MS = 1e6
 
 
 class Outcome(IntEnum):
@@ -111,6 +110,11 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.intended_ns)
+
+    @property
+    def busy_seconds(self) -> float:
+        """From the first query that was turned to until the last answer."""
+        return float(self.done_ns.max() - self.started_ns.min()) / NS_PER_S if len(self) else 0.0
 
     @property
     def is_ok(self) -> NDArray[np.bool_]:

@@ -14,8 +14,8 @@ from bench.load.loops import ClosedLoop
 from bench.load.result import LoadRun, ScenarioResult
 from bench.load.runner import Runner
 from bench.load.samples import Samples
-from bench.load.schedule import NS_PER_S
 from bench.load.sweep_runs import run_sweep
+from bench.timing import NS_PER_S
 
 SHARES: dict[Scenario, float] = {"single_stream": 0.90, "multi_stream": 0.99, "server": 0.99}
 METRICS: dict[Scenario, tuple[str, str]] = {

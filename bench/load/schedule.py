@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.load.config import Arrivals
+from bench.timing import NS_PER_S
 
-NS_PER_S = 1e9
 ROUNDING = 1e-9
 """Room for 0.1 * 30 arrivals to be 3 and not the next number above."""
 _CHUNK = 4096

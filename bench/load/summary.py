@@ -9,11 +9,11 @@ from bench.load.loops import ClosedLoop, OpenLoop
 from bench.load.messages import Loaded
 from bench.load.meters import ServerUse
 from bench.load.result import Curve, GeneratorUse, LoadRun, Timeline
-from bench.load.samples import NS_PER_MS, Outcome, Samples
-from bench.load.schedule import NS_PER_S
+from bench.load.samples import Outcome, Samples
 from bench.load.transport import TransportFacts
 from bench.load.validity import judge_run
 from bench.statistics import Percentile, percentile_interval
+from bench.timing import NS_PER_MS, NS_PER_S
 
 PERCENTS: tuple[float, ...] = (50, 90, 95, 99, 99.9)
 LAG_PERCENTS = (50, 99)
@@ -87,10 +87,8 @@ def percentiles(values_ms: NDArray[np.float64], percents: tuple[float, ...]) -> 
 
 
 def _recorded_seconds(loop: OpenLoop | ClosedLoop, samples: Samples) -> float:
-    """Of an open loop the schedule's; of a closed one until the last answer."""
-    if isinstance(loop, OpenLoop):
-        return loop.seconds
-    return float(samples.done_ns.max() / NS_PER_S) if len(samples) else 0.0
+    """Of an open loop the schedule's; of a closed one from its first query to its last answer."""
+    return loop.seconds if isinstance(loop, OpenLoop) else samples.busy_seconds
 
 
 def _outcomes(samples: Samples) -> list[tuple[Outcome, int]]:
@@ -99,13 +97,14 @@ def _outcomes(samples: Samples) -> list[tuple[Outcome, int]]:
 
 
 def _curve(latency_ms: NDArray[np.float64]) -> Curve:
-    """Up to the last percentile that is not the maximum itself."""
+    """Ends with the slowest, drawn where the middle of the last of n samples lies."""
     if not len(latency_ms):
         return Curve(percents=(), milliseconds=())
-    decades = np.log10(len(latency_ms))
+    decades = np.log10(2 * len(latency_ms))
     nines = np.linspace(0, decades, max(int(decades * CURVE_POINTS_PER_DECADE), 2))
     percents = 100 * (1 - 10.0**-nines)
     values = np.percentile(latency_ms, percents)
+    values[-1] = latency_ms.max()
     return Curve(
         percents=tuple(percents.round(6).tolist()), milliseconds=tuple(values.round(DECIMALS).tolist())
     )

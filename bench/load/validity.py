@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 
 from bench.load.loops import ClosedLoop, OpenLoop
-from bench.load.samples import NS_PER_MS, Samples
-from bench.load.schedule import NS_PER_S
+from bench.load.samples import Samples
 from bench.load.transport import TransportFacts
+from bench.timing import NS_PER_MS, NS_PER_S
 from bench.validity import MAX_OTHER_LOAD
 from modelpack.errors import SegError
 from modelpack.settings import StrictModel

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from bench.timing import NS_PER_MS
 from modelpack.settings import StrictModel
 
-NS_PER_MS = 1e6
 DRAWN = 65536
 """Jitters drawn beforehand, then taken in turn."""
 

@@ -15,8 +15,9 @@ from bench.load.result import LoadRun
 from bench.load.run import run_load
 from bench.load.schedule import arrival_offsets_ns
 from bench.selftest.check import Check, CheckFunction
-from bench.selftest.fake_lanes import NS_PER_MS, LoadBehaviour, ideal_latency_ms
+from bench.selftest.fake_lanes import LoadBehaviour, ideal_latency_ms
 from bench.selftest.fake_process import Record, fake_process
+from bench.timing import NS_PER_MS, NS_PER_S
 from bench.wording import figure
 
 SERVICE_MS, STALL_MS, STALL_REQUEST = 5.0, 500.0, 150
@@ -101,7 +102,7 @@ def capacity_of_one_lane() -> Check:
     """Answers per second can be no more than the lane gives, and are as many as it did give."""
     loaded = _loaded(CAPACITY, clients=(CAPACITY_CLIENTS,), seconds=SHORT_SECONDS)
     record = loaded.record
-    lasted_s = float(record.went_ns.max() - record.came_ns.min()) / (NS_PER_MS * 1000)
+    lasted_s = float(record.went_ns.max() - record.came_ns.min()) / NS_PER_S
     truth, most = len(record.went_ns) / lasted_s, 1000 / SERVICE_MS
     measured = loaded.run.ok_per_second
     return Check(

@@ -166,15 +166,15 @@ def test_a_tool_that_says_otherwise_is_a_disagreement(tool, prints, tmp_path, mo
     """Both fakes say a median of a second."""
     monkeypatch.setenv("PATH", fake_tool(tmp_path, tool, prints))
     with fake_process(LoadBehaviour(service_ms=1)) as fake:
-        code = load(fake.url, "--against", tool, "against.rounds=3", "seconds=0.2", "clients=[1]",
+        code = load(fake.url, "--against", tool, "against.rounds=10", "seconds=0.1", "clients=[1]",
                     "--method", "GET", "--out", tmp_path / "out", "--json")  # fmt: skip
     captured = capsys.readouterr()
     assert code == 1
     assert "median_ms differ by more than 5%" in captured.err
     assert json.loads(captured.out.splitlines()[-1])["ratios"]["median_ms"] < 0.5
     agreement = json.loads((tmp_path / "out" / "agreement.json").read_text())
-    assert [visit["median_ms"] for visit in agreement["theirs"]] == [1000.0] * 3
-    assert len(agreement["ours"]) == 3
+    assert [visit["median_ms"] for visit in agreement["theirs"]] == [1000.0] * 10
+    assert len(agreement["ours"]) == 10
     assert agreement["theirs"][0]["errors"] == (1 if tool == "hey" else 0)
 
 

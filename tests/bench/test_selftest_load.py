@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from bench.selftest import load_checks
-from bench.selftest.fake_lanes import NS_PER_MS, FakeLanes, LoadBehaviour, ideal_latency_ms
+from bench.selftest.fake_lanes import FakeLanes, LoadBehaviour, ideal_latency_ms
 from bench.selftest.fake_process import Record
 from bench.selftest.load_checks import LOAD_CHECKS, Loaded
 from bench.statistics import percentile_interval
+from bench.timing import NS_PER_MS
 from tests.bench.load_runs import closed, opened, sent_through, summarised
 
 CACHED = (load_checks._stalled_open, load_checks._stalled_closed, load_checks._jittered)

@@ -139,3 +139,8 @@ def test_mse_clips_an_outlier_where_that_costs_less_than_coarse_steps():
 
     assert error(threshold) < 0.7 * error(60.0)
     assert error(threshold) <= 1.01 * min(error(largest) for largest in np.linspace(2, 60, 200))
+
+
+def test_entropy_keeps_evenly_spread_values_and_clips_a_lonely_one():
+    assert CALIBRATORS["entropy"](histogram_of(GENERATOR.uniform(0, 1, 100_000))) > 0.95
+    assert CALIBRATORS["entropy"](histogram_of(np.append(GENERATOR.normal(0, 1, 100_000), 60.0))) < 10
