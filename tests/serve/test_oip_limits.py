@@ -102,7 +102,7 @@ def test_a_body_that_grows_beyond_the_limit_is_413(client, encoding, squeeze):
     ("body", "encoding", "status"),
     [
         (b"plain", "gzip", 400),
-        (gzip.compress(b"{}")[:-4], "gzip", 400),
+        (gzip.compress(b"{}", mtime=0)[:-4], "gzip", 400),
         (zlib.compress(b"{}") + b"more", "deflate", 400),
         (b"{}", "br", 415),
     ],
