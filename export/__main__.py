@@ -1,4 +1,4 @@
-"""`afdcd export VERB`: build, verify, inspect, keygen, sign, triton."""
+"""`afdcd export VERB`: build, verify, promote, inspect, keygen, sign, triton."""
 
 import sys
 from pathlib import Path
@@ -87,6 +87,26 @@ def verify(
     command.show(str(found))
     command.finish(found.model_dump(mode="json"), as_json)
     found.raise_if_failed()
+
+
+@app.command()
+def promote(
+    package_dir: Package,
+    run: Annotated[Path | None, typer.Option(help="Where the training run lies now.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where the dataset lies now.")] = None,
+    as_json: command.AsJson = False,
+) -> None:
+    """Put what a package never ran (plans built without a GPU) through the gate here."""
+    from export.promote import promote as run_gate
+
+    before = ModelPackage.open(package_dir).manifest.artifacts
+    promoted = [artifact.name for artifact in before if not artifact.is_verified]
+    package = run_gate(package_dir, run, data_root)
+    command.show(f"package {package.path}: {', '.join(promoted)} verified here")
+    command.finish(
+        {"package": str(package.path), "promoted": promoted, "manifest_sha256": package.manifest_sha256},
+        as_json,
+    )
 
 
 @app.command()

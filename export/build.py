@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from distill.datasets import open_dataset
-from distill.datasets.dataset import DatasetSettings, SegDataset
+from distill.datasets.dataset import SegDataset
 from distill.run import TrainingRun, load_student
 from export.calibration import CalibrationImages
 from export.config import ExportConfig
-from export.errors import ExportError
 from export.gate import Gate, rejected_dir
+from export.gate_images import input_size, open_gate, run_data
 from export.graph import DeployedGraph, tensor_specs
 from export.ladder import climb
 from export.lineage import describe_lineage
@@ -26,9 +26,9 @@ from export.onnx_export import export_onnx
 from export.other_sizes import check_other_sizes
 from export.pareto import Measured, place
 from export.pareto_report import write_pareto
-from export.reference import Reference, record_answers
+from export.reference import Reference
 from export.rescue import Candidate, Rescue, can_be_rescued
-from export.run_check import check_accuracy, check_targets, check_weights
+from export.run_check import check_targets, check_weights
 from export.targets import TARGETS
 from export.targets.target import BuildContext, Target
 from modelpack.environment import fingerprint
@@ -38,8 +38,6 @@ from modelpack.preprocess import Resizing
 from modelpack.tables import lookup
 
 log = logging.getLogger(__name__)
-
-Size = tuple[int, int] | None
 
 
 def export_model(config: ExportConfig) -> ModelPackage:
@@ -57,8 +55,8 @@ def export_model(config: ExportConfig) -> ModelPackage:
     check_targets(run, targets)
     is_quantised = run.config.student.quantisation is not None
     network = load_student(run)
-    dataset = open_dataset(_data(config, run), config.parity.split)
-    size = _input_size(config, run, dataset)
+    dataset = open_dataset(run_data(config, run), config.parity.split)
+    size = input_size(config, run, dataset)
     config = config.model_copy(
         update={"size": size or "dynamic", "name": config.name or _model_name(run.config.name)}
     )
@@ -73,21 +71,9 @@ def export_model(config: ExportConfig) -> ModelPackage:
         reference = Reference(network, config.device)
         if size is None:
             check_other_sizes(model, reference)
-        answers = record_answers(
-            reference,
-            dataset,
-            resizing,
-            Path(scratch),
-            count=_count(config, dataset),
-            logit_images=config.parity.logit_images,
-            low_margin=config.parity.low_margin,
-        )
-        check_accuracy(run, answers, dataset, size)
-        gate = Gate(
-            config, run.config.data.name, dataset, resizing, answers, run.config.evaluation.absent, model
-        )
+        gate = open_gate(config, run, reference, dataset, resizing, Path(scratch), model)
         calibration = CalibrationImages(
-            partial(open_dataset, _data(config, run), "train"), resizing, config.calibration_images
+            partial(open_dataset, run_data(config, run), "train"), resizing, config.calibration_images
         )
         graphs: dict[str, Path] = {}
         details: dict[str, dict[str, Any]] = {}
@@ -119,51 +105,12 @@ def export_model(config: ExportConfig) -> ModelPackage:
             resizing=resizing,
             inputs=(image,),
             outputs=outputs,
-            lineage=describe_lineage(run, _data(config, run), network, config),
+            lineage=describe_lineage(run, run_data(config, run), network, config),
             claims=gate.claims(),
         )
         package.write_text("README.md", render_model_card(manifest))
     shutil.rmtree(rejected_dir(config), ignore_errors=True)  # of an earlier try
     return ModelPackage.open(config.package_dir)
-
-
-def _data(config: ExportConfig, run: TrainingRun) -> DatasetSettings:
-    """The run's dataset, where it lies now."""
-    data = run.config.data
-    return data if config.data_root is None else data.model_copy(update={"root": config.data_root})
-
-
-def _input_size(config: ExportConfig, run: TrainingRun, dataset: SegDataset) -> Size:
-    """(height, width) of the graph's input; None for any."""
-    if len(dataset) == 0:
-        raise ExportError(
-            f"{run.config.data.name} {dataset.split} has no images to check the export on. "
-            "Set export.parity.split."
-        )
-    if config.size == "dynamic":
-        return None
-    if config.size is not None:
-        return config.size
-    if run.config.evaluation.size is not None:
-        return run.config.evaluation.size
-    first, *others = (_size(dataset, index) for index in range(_count(config, dataset)))
-    if any(size != first for size in others):
-        log.info(
-            "images of %s differ in size: the graph takes any (export.size=[height, width] fixes one)",
-            dataset.split,
-        )
-        return None
-    return first
-
-
-def _size(dataset: SegDataset, index: int) -> tuple[int, int]:
-    height, width = dataset[index].image_hwc.shape[:2]
-    return height, width
-
-
-def _count(config: ExportConfig, dataset: SegDataset) -> int:
-    """How many images the gate looks at."""
-    return min(len(dataset), config.parity.max_images or len(dataset))
 
 
 def _add(

@@ -99,7 +99,7 @@ class Gate:
             f"{parity.artifact} is refused, it differs from the network it came from: "
             f"{'; '.join(parity.broken)} ({parity.images} images of {self.dataset_name} "
             f"{self.dataset.split}). {remark}{' ' if remark else ''}"
-            f"No package is written; figures and worst images are in {folder}.",
+            f"{self.config.package_dir} is left as it was; figures and worst images are in {folder}.",
         )
 
     def measure(
