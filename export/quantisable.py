@@ -5,21 +5,21 @@ from collections.abc import Collection, Iterable, Sequence
 import onnx
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_JOINING = ("Add", "Concat", "Mul")
 OPERATOR_SETS: dict[str, tuple[str, ...]] = {
     "conv": PRODUCTS,
     "wide": (
         *PRODUCTS,
-        "Add",
+        *_JOINING,
         "AveragePool",
-        "Concat",
         "GlobalAveragePool",
         "MaxPool",
-        "Mul",
         "Resize",
     ),
 }
-"""Name -> ONNX operators that read int8. Products do where one factor is a constant, others where they lie
-between two products: pixels before the first product and logits after the last stay in float."""
+"""Name -> ONNX operators that read int8. Products do where one factor is a constant. Others do between two
+products, where all that they join is computed: pixels before the first product and logits after the last stay
+in float, and so do constants that are added or multiplied."""
 
 
 def quantisable_nodes(model: onnx.ModelProto, operators: Iterable[str]) -> list[onnx.NodeProto]:
@@ -31,7 +31,9 @@ def quantisable_nodes(model: onnx.ModelProto, operators: Iterable[str]) -> list[
         for node in nodes
         if node.op_type in PRODUCTS and sum(name in constants for name in node.input[:2]) == 1
     }
-    chosen = products | (_reached_from(products, nodes) & _leading_to(products, nodes) - _products(nodes))
+    between = _reached_from(products, nodes) & _leading_to(products, nodes) - _products(nodes)
+    with_constants = {node.name for node in nodes if node.op_type in _JOINING and constants & set(node.input)}
+    chosen = products | between - with_constants
     wanted = set(operators)
     return [node for node in nodes if node.op_type in wanted and node.name in chosen]
 
