@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.report_facts import first_reasons
-from bench.result import BenchResult
+from bench.result import BenchResult, Comparison
 from distill.compare import COMPARE_FOLDER, TEACHER_FOLDER, read_comparison
 from distill.compare_report import baselines
 from modelpack.atomic import write_text
@@ -50,6 +50,7 @@ def write_report(output: Path, recipe: str) -> None:
             if (output / name).is_dir()
         ],
         latency=latency,
+        fastest=fastest(latency),
         reasons=first_reasons(latency.verdict),
         served=json.loads((output / "served" / "served.json").read_text(encoding="utf-8")),
         stats=json.loads((output / "served" / "stats.json").read_text(encoding="utf-8")),
@@ -69,6 +70,16 @@ def headline(comparison: dict[str, Any]) -> dict[str, Any]:
         "won": won,
         "is_clear": bool(won) and (won["low"] > 0 or won["high"] < 0),
     }
+
+
+def fastest(latency: BenchResult) -> Comparison | None:
+    """Of all sessions, the one that is furthest ahead of the baseline with the smallest batch."""
+    found = [
+        comparison
+        for comparison in latency.comparisons
+        if (comparison.boundary, comparison.batch) == ("graph", latency.smallest_batch)
+    ]
+    return max(found, key=lambda comparison: comparison.speedup.value, default=None)
 
 
 def embedded(folder: Path, name: str) -> str:
