@@ -147,6 +147,7 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
             }
         )
     first = next(iter(next(iter(runs.values())).values()))
+    start = first.result.get("started_from")
     teacher = next(
         (
             run.result["teacher"]
@@ -162,7 +163,7 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
             "network": base.student.network,
             "parameters": first.result["parameters"],
             "quantisation": base.student.quantisation and base.student.quantisation.model_dump(mode="json"),
-            "started_from": first.result.get("started_from"),
+            "started_from": start and {key: start[key] for key in ("network", "weights_sha256", "report")},
         },
         "teacher": teacher,
         "seeds": list(compare_config.seeds),
