@@ -22,8 +22,8 @@ RULE = ParityRule(
     max_logit_error=None,
 )
 """8 bits move logits by hundredths of the largest: what is asked is that every class is found as well. The
-agreement tells the network from another one that is as good: two that were trained alike but for the seed agree
-in some nine of ten pixels."""
+agreement tells the network from another one that is as good: two that were trained alike but for the seed
+agree in some nine of ten pixels."""
 _INPUTS = "inputs of products"
 
 
