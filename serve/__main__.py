@@ -1,5 +1,6 @@
 """`afdcd serve start PACKAGE`, `afdcd serve check PACKAGE` and `afdcd serve key FILE NAME`."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from modelpack.command import AsJson, Overrides, finish, new_app, run, show
+from modelpack.errors import UsageError
 from modelpack.recipe import apply_override, read_recipe, section
 from modelpack.settings import parse_settings
 from serve.keys import Scope, add_key
 from serve.model import load_model
 from serve.server import run_server
 from serve.settings import ServeSettings
+
+logger = logging.getLogger(__name__)
 
 PACKAGE_FOLDER = "package"
 """Where the chain puts the package, inside the `output` of a recipe."""
@@ -32,6 +36,14 @@ def start(
     overrides: Overrides = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1).")] = None,
     port: Annotated[int | None, typer.Option(help="Port (8000); 0 takes any free one.")] = None,
+    auto: Annotated[
+        bool,
+        typer.Option("--auto", help="Measure for some seconds first: runtime, workers, threads; says why."),
+    ] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(help="With --auto: file for the choice, which `serve start FILE` reads."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve a package until SIGTERM; prints the URL when its samples were replayed."""
@@ -39,6 +51,10 @@ def start(
     settings = read_settings(
         package, overrides or (), {key: value for key, value in options.items() if value is not None}
     )
+    if write is not None and not auto:
+        raise UsageError("--write is for what --auto chooses; add --auto.")
+    if auto:
+        settings = choose_settings(settings, write)
 
     def on_ready(url: str) -> None:
         show(f"ready: {url}   (documentation: {url}/docs)")
@@ -88,6 +104,21 @@ def key(
         finish({"name": name, "scopes": scopes, "key": secret}, as_json)
     else:
         show(secret)
+
+
+def choose_settings(settings: ServeSettings, write: Path | None) -> ServeSettings:
+    """What was measured to do most here, told and on request written. Raises TrialError."""
+    from serve.auto.choose import choose
+    from serve.auto.settings_file import write_settings
+
+    choice = choose(settings, lambda text: logger.info("%s", text))
+    chosen = choice.settings(settings)
+    lines = tuple(choice.lines())
+    show("\n".join(lines))
+    if write is not None:
+        write_settings(write, chosen, lines)
+        show(f"written: {write}   (afdcd serve start {write})")
+    return chosen
 
 
 def read_settings(package: Path, overrides: Sequence[str], options: dict[str, Any]) -> ServeSettings:

@@ -7,19 +7,21 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from serve import problems
+from serve import openapi, problems
 from serve.access import Access
 from serve.control import Alone, Control, Order
 from serve.keys import KeyFile
 from serve.metrics import Metrics
 from serve.middleware import RequestContext
+from serve.mirror.mirrors import Mirrors
 from serve.oip.statistics import Statistics
 from serve.orders import Orders
 from serve.repository import Repository
-from serve.routes import batch, model, models, operations, pages, segment, v2
+from serve.routes import batch, canary, model, models, operations, pages, samples, segment, v2
 from serve.security_headers import SecurityHeaders
 from serve.service import Service
 from serve.settings import ServeSettings
+from serve.telemetry import open_tracing
 
 
 def create_app(
@@ -36,18 +38,23 @@ def create_app(
     control = control or Alone()
     metrics = Metrics()
     repository = Repository(settings, control)
-    service = Service(settings, metrics, repository)
+    mirrors = Mirrors(settings, control, repository, metrics.registry)
+    service = Service(settings, metrics, repository, mirrors)
     statistics = Statistics()
-    control.execute = Orders(metrics, repository, statistics).execute
+    control.execute = Orders(metrics, repository, statistics, mirrors).execute
+
+    tracing = open_tracing()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.loading = asyncio.create_task(service.load(agreed))
+        app.state.loading = asyncio.create_task(service.load(agreed, control.execute))
         try:
             yield
         finally:
             await asyncio.wait((app.state.loading,))
             service.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
 
     app = FastAPI(
         title="afdcd serve",
@@ -63,13 +70,15 @@ def create_app(
     app.state.control = control
     app.state.repository = repository
     app.state.statistics = statistics
-    for part in (segment, batch, model, models, operations, pages, v2):
+    app.state.mirrors = mirrors
+    for part in (segment, batch, model, models, canary, samples, operations, pages, v2):
         app.include_router(part.router)
     app.mount("/web", pages.files)
     problems.install(app)
+    openapi.install(app, asks_for_keys=settings.keys is not None)
     key_file = None if settings.keys is None else KeyFile(settings.keys)
     app.add_middleware(Access, key_file=key_file, origins=settings.cors_origins)
-    app.add_middleware(RequestContext, metrics=metrics, logs_requests=settings.log_requests)
+    app.add_middleware(RequestContext, metrics=metrics, logs_requests=settings.log_requests, tracing=tracing)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

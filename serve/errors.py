@@ -105,5 +105,9 @@ class UnknownModelError(RequestError):
     """No model of that name or version is loaded."""
 
 
+class UnknownSampleError(RequestError):
+    """The package has no such sample, or has it no longer."""
+
+
 class ControlError(SegError):
     """The processes of the service could not do something together."""

@@ -70,6 +70,7 @@ class ServedModel:
                 )
             ],
             "input": {"height": manifest.resizing.height, "width": manifest.resizing.width},
+            "outputs": [spec.name for spec in manifest.outputs],
             "artifact": self.artifact.model_dump(mode="json", exclude={"path"}),
             "runtime": self.runtime.describe(),
             "choice": self.choice,

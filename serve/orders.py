@@ -5,6 +5,7 @@ from typing import Any
 from serve.control import Execute, Order
 from serve.exposition import families
 from serve.metrics import Metrics
+from serve.mirror.mirrors import Mirrors
 from serve.oip.statistics import Statistics
 from serve.repository import Repository
 
@@ -12,7 +13,9 @@ from serve.repository import Repository
 class Orders:
     """Carries out what any process of the service may ask of all."""
 
-    def __init__(self, metrics: Metrics, repository: Repository, statistics: Statistics) -> None:
+    def __init__(
+        self, metrics: Metrics, repository: Repository, statistics: Statistics, mirrors: Mirrors
+    ) -> None:
         self._metrics = metrics
         self._repository = repository
         self._statistics = statistics
@@ -20,6 +23,7 @@ class Orders:
             "metrics": self._tell_metrics,
             "v2_statistics": self._tell_statistics,
             **repository.orders,
+            **mirrors.orders,
         }
 
     async def execute(self, order: Order) -> dict[str, Any]:

@@ -34,6 +34,7 @@ STATUS: dict[type[Exception], int] = {
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.UnknownModelError: 404,
+    errors.UnknownSampleError: 404,
     errors.NotAcceptableError: 406,
     errors.SlowClientError: 408,
     errors.BodyTooLargeError: 413,

@@ -57,7 +57,7 @@ class Repository:
     async def load_first(self) -> None:
         """The packages that the settings name. Raises what `load_model` raises."""
         for folder in (self._settings.package, *self._settings.more_packages):
-            self._take_in(await self._open(folder))
+            self.take_in(await self.open(folder))
 
     def get(self, name: str | None = None, version: str | None = None) -> Deployment:
         """None: the default model, and the last loaded version of a name. Raises UnknownModelError."""
@@ -92,19 +92,38 @@ class Repository:
         Raises UnknownModelError for a name that is neither, ControlError for what no process, or not every
         one, could load; then all answer as before.
         """
+        order = await self.prepare(name)
+        installed = await self._control.ask({"do": "install", **order}, agreed=order["package"])
+        answer = installed.answers[0]
+        return self.get(answer["name"], answer["version"])
+
+    async def prepare(self, name: str) -> dict[str, str]:
+        """The first phase alone: all processes have the package `name` ready, and none answers with it yet.
+
+        Gives `ticket` and `package`, for the order of the second phase. Raises as `load` does.
+        """
         folder = self._folder_of(name)
-        ticket = uuid4().hex
-        order = {"ticket": ticket, "package": str(folder)}
+        order = {"ticket": uuid4().hex, "package": str(folder)}
         try:
             prepared = await self._control.ask({"do": "prepare", **order})
             if len({answer["sha256"] for answer in prepared.answers}) > 1:
                 raise ControlError(f"package {folder} changed while it was loaded. Load it again.")
         except SegError as error:
-            await self._control.ask({"do": "discard", **order})
+            await self.discard(order)
             raise ControlError(f"{name!r} was not loaded and all goes on as before: {error}") from error
-        installed = await self._control.ask({"do": "install", **order}, agreed=str(folder))
-        answer = installed.answers[0]
-        return self.get(answer["name"], answer["version"])
+        return order
+
+    async def discard(self, order: Order) -> None:
+        """Forget in all processes what was prepared."""
+        await self._control.ask({**order, "do": "discard"})
+
+    def prepared(self, ticket: str) -> Deployment:
+        """What this process has ready."""
+        return self._prepared[ticket]
+
+    def take_prepared(self, ticket: str) -> Deployment | None:
+        """It belongs to the caller from now on. None in a process that was born after the others prepared."""
+        return self._prepared.pop(ticket, None)
 
     async def unload(self, name: str, version: str | None = None) -> None:
         """Raises UnknownModelError; ControlError for the last model, which stays."""
@@ -143,7 +162,7 @@ class Repository:
         raise UnknownModelError(f"there is no model {name!r} to load: it is not loaded, {where}.")
 
     async def _prepare(self, order: Order) -> dict[str, Any]:
-        deployment = await self._open(Path(order["package"]))
+        deployment = await self.open(Path(order["package"]))
         self._prepared[order["ticket"]] = deployment
         return {"title": deployment.model.title, "sha256": deployment.model.manifest_sha256}
 
@@ -155,8 +174,8 @@ class Repository:
 
     async def _install(self, order: Order) -> dict[str, Any]:
         """A process that was born after the others prepared opens the package now."""
-        deployment = self._prepared.pop(order["ticket"], None) or await self._open(Path(order["package"]))
-        self._take_in(deployment)
+        deployment = self.take_prepared(order["ticket"]) or await self.open(Path(order["package"]))
+        self.take_in(deployment)
         return {"name": deployment.name, "version": deployment.version}
 
     async def _unload(self, order: Order) -> dict[str, Any]:
@@ -166,13 +185,14 @@ class Repository:
             self._retire(deployment)
         return {}
 
-    async def _open(self, folder: Path) -> Deployment:
+    async def open(self, folder: Path) -> Deployment:
+        """Raises what `load_model` raises."""
         settings = self._settings.model_copy(update={"package": folder})
         model, replay = await asyncio.to_thread(load_model, settings)
         logger.info("%s is loaded from %s, %s", model.title, folder, replay)
         return Deployment(model, replay, folder, self._lane)
 
-    def _take_in(self, new: Deployment) -> None:
+    def take_in(self, new: Deployment) -> None:
         """`new` answers from now on: in place of what came from the same folder or has the same title."""
         default = self.default_name if self._deployments else new.name
         for key, old in list(self._deployments.items()):

@@ -14,6 +14,7 @@ from serve.http_server import BACKLOG, HttpServer
 from serve.keys import read_keys
 from serve.logs import logging_in_background
 from serve.processes.link import Link, Message
+from serve.processes.preload import preload
 from serve.processes.supervisor import Supervisor
 from serve.processes.worker import work
 from serve.settings import ServeSettings
@@ -55,6 +56,7 @@ def _serve_with_workers(
     url = url_of(listener)
     listener.listen(BACKLOG)
     settings, count = worker_count(settings)
+    preload(settings)
 
     def be_a_worker(slot: int, link: Link, agreed: Sequence[Message]) -> NoReturn:
         listener.close()

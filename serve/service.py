@@ -11,11 +11,12 @@ from modelpack.errors import SegError
 from modelpack.pixels import check_header, decode_image
 from modelpack.replay import MASK
 from serve.admission import Admission
-from serve.control import Order
+from serve.control import Execute, Order
 from serve.deployment import Deployment
 from serve.errors import DeadlineError, NotReadyError
 from serve.lane import Lane
 from serve.metrics import Metrics
+from serve.mirror.mirrors import Mirrors
 from serve.model import ServedModel
 from serve.rendering import Maps, Rendering
 from serve.repository import Repository
@@ -34,17 +35,20 @@ INLINE_BYTES = 256 * 1024
 class Service:
     """Loads its models in the background, then answers. Everything slow runs in threads of its own."""
 
-    def __init__(self, settings: ServeSettings, metrics: Metrics, repository: Repository) -> None:
+    def __init__(
+        self, settings: ServeSettings, metrics: Metrics, repository: Repository, mirrors: Mirrors
+    ) -> None:
         self.state: State = "starting"
         self._settings = settings
         self._metrics = metrics
         self._reason = "the model is being loaded."
         self._repository = repository
+        self._mirrors = mirrors
         self._admission = Admission(settings.active, settings.queue_length, metrics)
         threads = CODEC_THREADS if settings.codec_threads == "auto" else settings.codec_threads
         self._codecs = Lane("codec", threads) if threads else None
 
-    async def load(self, agreed: Sequence[Order]) -> None:
+    async def load(self, agreed: Sequence[Order], execute: Execute) -> None:
         """Open, check and replay the packages, then carry out what was agreed; `state` is `ready` afterwards.
 
         Raises what `load_model` raises, and then `state` is `failed`.
@@ -52,7 +56,7 @@ class Service:
         try:
             await self._repository.load_first()
             for order in agreed:
-                await self._repository.orders[order["do"]](order)
+                await execute(order)
         except BaseException as error:
             self.state = "failed"
             self._reason = (
@@ -62,6 +66,7 @@ class Service:
         if self.state == "starting":
             self.state = "ready"
             self._metrics.ready.set(1)
+            self._mirrors.load()
 
     @property
     def model(self) -> ServedModel:
@@ -82,6 +87,7 @@ class Service:
         """Stop the threads and free the device. Called when no request is in flight."""
         if self._codecs is not None:
             self._codecs.close()
+        self._mirrors.close()
         self._repository.close()
 
     async def segment(
@@ -110,7 +116,7 @@ class Service:
                 async with self._admission.turn(timings):
                     if self._codecs is None:
                         return await deployment.run(
-                            timings, self._in_one_go, encoded, model, rendering, timings
+                            timings, self._in_one_go, encoded, deployment, rendering, timings
                         )
                     image_hwc, input_hwc = await self._codecs.run(
                         timings, "decode", self._decode, encoded, model
@@ -121,9 +127,11 @@ class Service:
                         maps = rendering.maps(outputs, input_hwc)
                     else:
                         maps = {MASK: await deployment.infer_mask(input_hwc, timings)}
-                    return await self._codecs.run(
+                    answer = await self._codecs.run(
                         timings, "encode", rendering.encode, image_hwc, input_hwc, maps
                     )
+                    self._mirrors.offer(image_hwc, maps[MASK], deployment, timings.request_id)
+                    return answer
         except TimeoutError:
             raise DeadlineError(
                 f"no answer within {deadline_s:g} s; send smaller images or fewer at once."
@@ -152,14 +160,29 @@ class Service:
             with timings.stage("infer"):
                 outputs = deployment.model.runtime.run(images_nhwc)
             with timings.stage("encode"):
-                return encode(outputs)
+                answer = encode(outputs)
+            self._show(images_nhwc, outputs, deployment, timings)
+            return answer
 
         async with self._admission.turn(timings):
             if self._codecs is None:
                 return await deployment.run(timings, in_one_go)
             images_nhwc = await self._codecs.run(timings, "decode", decode)
             outputs = await deployment.infer(images_nhwc, timings)
-            return await self._codecs.run(timings, "encode", encode, outputs)
+            answer = await self._codecs.run(timings, "encode", encode, outputs)
+            self._show(images_nhwc, outputs, deployment, timings)
+            return answer
+
+    def _show(
+        self,
+        images_nhwc: NDArray[np.uint8],
+        outputs: dict[str, NDArray[Any]],
+        deployment: Deployment,
+        timings: Timings,
+    ) -> None:
+        """Answered images to whoever compares answers."""
+        for image_hwc, mask_hw in zip(images_nhwc, outputs[MASK], strict=True):
+            self._mirrors.offer(image_hwc, mask_hw, deployment, timings.request_id)
 
     def _take_apart(self, body: bytes, content_type: str) -> bytes:
         """The encoded image, whose header was found to be within the limits."""
@@ -167,7 +190,10 @@ class Service:
         check_header(encoded, max_pixels=self._settings.max_pixels)
         return encoded
 
-    def _in_one_go(self, encoded: bytes, model: ServedModel, rendering: Rendering, timings: Timings) -> bytes:
+    def _in_one_go(
+        self, encoded: bytes, deployment: Deployment, rendering: Rendering, timings: Timings
+    ) -> bytes:
+        model = deployment.model
         with timings.stage("decode"):
             image_hwc, input_hwc = self._decode(encoded, model)
         with timings.stage("infer"):
@@ -176,7 +202,9 @@ class Service:
             else:
                 maps = {MASK: model.infer(input_hwc)}
         with timings.stage("encode"):
-            return rendering.encode(image_hwc, input_hwc, maps)
+            answer = rendering.encode(image_hwc, input_hwc, maps)
+        self._mirrors.offer(image_hwc, maps[MASK], deployment, timings.request_id)
+        return answer
 
     def _decode(self, encoded: bytes, model: ServedModel) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The image as it was sent and as the model takes it, both (H, W, 3) RGB."""

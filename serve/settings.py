@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from modelpack.settings import StrictModel
+from serve.mirror.settings import CanarySettings, ShadowSettings
 
 MIB = 1 << 20
 
@@ -94,6 +95,11 @@ class ServeSettings(StrictModel):
     """A worker whose event loop stands still for so long is killed and replaced."""
     parent_pid: PositiveInt | None = None
     """The process that started the service for itself; the service drains and leaves when that is gone."""
+
+    shadow: ShadowSettings = ShadowSettings()
+    """A second model whose masks are compared with the answers (docs/loop.md)."""
+    canary: CanarySettings = CanarySettings()
+    """How a new version that is loaded as a canary is tried."""
 
     log_format: Literal["plain", "json"] = "plain"
     log_requests: bool = True

@@ -1,6 +1,7 @@
 """How many processes, and how many threads in each, where nobody has said."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 from modelpack.runtimes.cuda_libraries import missing_device
@@ -15,7 +16,7 @@ def worker_count(settings: ServeSettings) -> tuple[ServeSettings, int]:
     On the CPU one worker for each core with one thread each: images do not wait for each other there, and a
     batch costs as much as its images one by one. On a GPU one worker, whose batches fill it.
     """
-    on_gpu = settings.device != "cpu" and _has_gpu()
+    on_gpu = runs_on_gpu(settings)
     cores = max(1, int(usable_cores()))
     usual = 1 if on_gpu else cores
     count = usual if settings.workers == "auto" else settings.workers
@@ -28,6 +29,11 @@ def worker_count(settings: ServeSettings) -> tuple[ServeSettings, int]:
     return settings.model_copy(update={"threads": threads, "codec_threads": codec_threads}), count
 
 
+def runs_on_gpu(settings: ServeSettings) -> bool:
+    """Whether the graph is computed there, as far as can be told before it is loaded."""
+    return settings.device != "cpu" and _has_gpu()
+
+
 def usable_cores() -> float:
     """Cores that this process may use: those it is bound to, less where a container's quota is smaller."""
     cores = float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -38,6 +44,7 @@ def usable_cores() -> float:
     return cores if quota == "max" else min(cores, int(quota) / int(period))
 
 
+@cache
 def _has_gpu() -> bool:
     """Asked in a process of its own: CUDA cannot be used in the children of a process that has touched it."""
     pid = os.fork()

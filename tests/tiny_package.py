@@ -18,10 +18,12 @@ IR_VERSION = 9
 NUM_BRIGHTNESS_LEVELS = 256
 
 
-def tiny_answer(images_nhwc_u8: NDArray[np.uint8], num_classes: int = 4) -> NDArray[np.uint8]:
-    """The mask of the tiny network, (N, H, W) or (H, W): mean of R, G, B cut into equal ranges."""
+def tiny_answer(
+    images_nhwc_u8: NDArray[np.uint8], num_classes: int = 4, levels: int = NUM_BRIGHTNESS_LEVELS
+) -> NDArray[np.uint8]:
+    """The mask of the tiny network, (N, H, W) or (H, W): mean of R, G, B cut into ranges of `levels`."""
     total = images_nhwc_u8.astype(np.int64).sum(axis=-1)
-    return (total * num_classes // (3 * NUM_BRIGHTNESS_LEVELS)).astype(np.uint8)
+    return (total * num_classes // (3 * levels)).astype(np.uint8)
 
 
 def tiny_confidence(images_nhwc_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -39,15 +41,20 @@ def write_tiny_package(
     slow_layers: int = 0,
     name: str = "tiny",
     num_samples: int = 2,
+    version: str = "1",
+    levels: int = NUM_BRIGHTNESS_LEVELS,
 ) -> ModelPackage:
     """Write and open a package whose graph computes `tiny_answer`.
 
     `size` is (height, width), None makes both dynamic; `batch` fixes the batch size; each of `slow_layers`
-    adds a matrix product of some milliseconds to every call, whatever the image.
+    adds a matrix product of some milliseconds to every call, whatever the image. Packages of other `levels`
+    (256 or more) give other masks of the same classes.
     """
     height, width = size or (None, None)
     with new_package(path) as package:
-        model = tiny_model(num_classes, size, confidence=confidence, batch=batch, slow_layers=slow_layers)
+        model = tiny_model(
+            num_classes, size, confidence=confidence, batch=batch, slow_layers=slow_layers, levels=levels
+        )
         onnx.save(model, package.folder / "model.fp32.onnx")
         package.add_artifact(
             "onnx-fp32", "model.fp32.onnx", kind="onnx", precision="fp32", details={"opset": OPSET}
@@ -55,13 +62,14 @@ def write_tiny_package(
         random = np.random.default_rng(0)
         for _ in range(num_samples):
             image_hwc = random.integers(0, 256, (*(size or (48, 64)), 3), dtype=np.uint8)
-            package.add_sample(encode_png_rgb(image_hwc), ".png", tiny_answer(image_hwc, num_classes))
+            package.add_sample(encode_png_rgb(image_hwc), ".png", tiny_answer(image_hwc, num_classes, levels))
         shape = tuple(_dims(size, batch))
         outputs = [TensorSpec(name="mask", dtype="uint8", shape=shape)]
         if confidence:
             outputs.append(TensorSpec(name="confidence", dtype="uint8", shape=shape))
         package.write_manifest(
             name=name,
+            version=version,
             labels=LabelSet(
                 names=tuple(f"class{index}" for index in range(num_classes)),
                 palette=distinct_palette(num_classes),
@@ -82,6 +90,7 @@ def tiny_model(
     confidence: bool = False,
     batch: int | None = None,
     slow_layers: int = 0,
+    levels: int = NUM_BRIGHTNESS_LEVELS,
 ) -> onnx.ModelProto:
     """The graph alone: image uint8 NHWC -> mask uint8 NHW."""
     dims = _dims(size, batch)
@@ -95,7 +104,7 @@ def tiny_model(
     constants = {
         "channel_axis": np.array([3], np.int64),
         "num_classes": np.array(num_classes, np.float32),
-        "levels": np.array(3 * NUM_BRIGHTNESS_LEVELS, np.float32),
+        "levels": np.array(3 * levels, np.float32),
     }
     last = "index"
     if slow_layers:

@@ -19,6 +19,8 @@ YOUNG_S = 10.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
 """Before the successor of the second young death in a row; doubled with each further one."""
 
+NO_BALLOT = -1
+
 Work = Callable[[int, Link, Sequence[Message]], NoReturn]
 """(slot, link to the supervisor, orders agreed so far): what a forked process does until it exits."""
 
@@ -91,6 +93,7 @@ class Crew:
             self._work(slot, theirs, tuple(self._agreed.values()))
         theirs.close()
         member = self.members[slot] = Member(slot, pid, ours, early_deaths)
+        member.born_with = tuple(self._agreed.values())
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._listen_to(member))
 
     def _listen_to(self, member: Member) -> None:
@@ -107,6 +110,8 @@ class Crew:
                 member.connections -= 1
             case "state":
                 member.state, member.reason = message["state"], message["reason"]
+                if member.state == "ready":
+                    self._tell_what_it_missed(member)
                 self._was_ready = self._was_ready or self.is_ready
             case "ask":
                 self._call_ballot(member, message)
@@ -120,11 +125,18 @@ class Crew:
         voters = [member for member in self.members.values() if member.state == "ready"]
         self._ballots[number] = Ballot(asker.slot, message["question"], {member.slot for member in voters})
         if "agreed" in message:
+            self._agreed.pop(message["agreed"], None)  # the last word also comes last
             self._agreed[message["agreed"]] = order
         for member in voters:
             if not member.tell({"kind": "order", "ballot": number, "order": order}):
                 self._ballots[number].lose(member.slot)
         self._close_ballot_if_done(number)
+
+    def _tell_what_it_missed(self, member: Member) -> None:
+        """What was agreed while it got ready, and had no voice yet. Nobody waits for its answers."""
+        for order in self._agreed.values():
+            if order not in member.born_with:
+                member.tell({"kind": "order", "ballot": NO_BALLOT, "order": order})
 
     def _count(self, number: int, slot: int, answer: Message) -> None:
         if number in self._ballots:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import zlib
 from array import array
 from typing import Any, Self
 
@@ -10,6 +11,8 @@ Message = dict[str, Any]
 
 MAX_BYTES = 1 << 17
 """Of one message; the kernel keeps a message whole up to about 200 kB."""
+LONG_BYTES = 1 << 14
+"""Longer messages are compressed: the figures of many workers repeat themselves, and become a tenth."""
 
 
 class LinkClosedError(ConnectionError):
@@ -39,6 +42,8 @@ class Link:
     def send(self, message: Message, connection: socket.socket | None = None) -> None:
         """Raises LinkClosedError where nobody reads any more, LinkFullError where nobody has for long."""
         data = json.dumps(message).encode()
+        if len(data) > LONG_BYTES:
+            data = zlib.compress(data, 1)
         files = array("i", [connection.fileno()] if connection is not None else [])
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)] if files else []
         try:
@@ -61,7 +66,7 @@ class Link:
             raise LinkClosedError(str(error)) from error
         if not data:
             raise LinkClosedError("the other end was closed")
-        message: Message = json.loads(data)
+        message: Message = json.loads(data if data[:1] == b"{" else zlib.decompress(data))
         return message, socket.socket(fileno=files[0]) if files else None
 
     def close(self) -> None:

@@ -23,6 +23,8 @@ class Member:
     """What it said last: `starting`, `ready`, `failed`."""
     reason: str = ""
     """Why it failed, in its own words."""
+    born_with: tuple[Message, ...] = ()
+    """The orders that it was told at its birth."""
     connections: int = 0
     born_at: float = field(default_factory=time.monotonic)
     heard_at: float = field(default_factory=time.monotonic)

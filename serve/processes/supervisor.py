@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.1
 """How often the clock is looked at when nothing happens."""
 ACCEPTED_AT_ONCE = 64
+ACCEPT_PAUSE_S = 0.1
+"""After the system refused a connection (no file handle or memory left), which it would at once again."""
 SILENT_S = 2.0
 """A worker that has said nothing for so long gets no new connections while another speaks."""
 LEAVE_S = 2.0
@@ -48,6 +50,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._crew = Crew(work, count, self._selector, hang_timeout_s)
         self._is_accepting = False
+        self._accepts_from = 0.0
         self._close_at: float | None = None
         """When the port closes; None before SIGTERM."""
 
@@ -107,7 +110,7 @@ class Supervisor:
         ):
             self._crew.kill()
         elif self._listener.fileno() >= 0:
-            self._accept(bool(self._crew.members))
+            self._accept(bool(self._crew.members) and now >= self._accepts_from)
 
     def _accept(self, wanted: bool) -> None:
         """While nobody could answer, connections wait in the kernel's queue."""
@@ -124,6 +127,11 @@ class Supervisor:
             try:
                 connection, _ = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                logger.error("a connection waits, it cannot be accepted: %s", error)
+                self._accepts_from = time.monotonic() + ACCEPT_PAUSE_S
+                self._accept(False)
                 return
             with connection:
                 for member in sorted(self._crew.members.values(), key=_preference):

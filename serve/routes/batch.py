@@ -1,4 +1,4 @@
-"""`POST /v1/segment/batch`: many images in, one line of JSON for each out."""
+"""`POST /v1/segment/batch`: many images in, lines of JSON or a zip out."""
 
 import asyncio
 from typing import Annotated, Any
@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from serve.batch import NDJSON, BatchResponse
+from serve.batch import BatchResponse
+from serve.batch_answers import PACKERS, Container, NdjsonPacker, ZipPacker, choose_container
 from serve.batch_upload import ZIP_TYPES, check_batch_type, uploads_in
 from serve.formats import FORMATS
 from serve.negotiation import choose_format
@@ -47,7 +48,13 @@ _LINE: dict[str, Any] = {
     summary="Segment many images",
     response_class=Response,
     responses={
-        200: {"description": "Lines of JSON, as they are ready.", "content": {NDJSON: {"schema": _LINE}}},
+        200: {
+            "description": "An answer for each image, in their order, as they get ready.",
+            "content": {
+                NdjsonPacker.media_type: {"schema": _LINE},
+                ZipPacker.media_type: {"schema": _BINARY},
+            },
+        },
         **declared(400, 401, 403, 404, 408, 413, 415, 422, 500, 503),
     },
     openapi_extra={"requestBody": _REQUEST_BODY},
@@ -58,10 +65,16 @@ async def segment_batch(
     response_format: Annotated[
         str, Query(alias="format", description=FORMAT_HELP, json_schema_extra={"enum": list(FORMATS)})
     ] = "png",
+    container: Annotated[
+        Container | None,
+        Query(
+            description="`zip` or `ndjson`; without it by `Accept`, in which application/zip asks for one."
+        ),
+    ] = None,
     model: ModelName = None,
     deadline_ms: DeadlineMs = None,
 ) -> Response:
-    """Files of a form, or the entries of a zip. An image that is refused has a `problem` in its line.
+    """Files of a form, or the entries of a zip. An image that is refused has a `problem` in its place.
 
     The deadline holds for each image. `batch_max_images` and `batch_max_bytes` bound the whole.
     """
@@ -69,6 +82,7 @@ async def segment_batch(
     settings: ServeSettings = request.app.state.settings
     repository: Repository = request.app.state.repository
     chosen = FORMATS[choose_format(FORMATS, response_format, None)]
+    packer = PACKERS[choose_container(container, request.headers.get("accept"))]()
     content_type = request.headers.get("content-type", "")
     check_batch_type(content_type)
     if service.state not in ("ready", "draining"):
@@ -83,6 +97,6 @@ async def segment_batch(
             max_images=settings.batch_max_images,
             max_bytes=settings.batch_max_bytes,
         )
-        response = BatchResponse(request, uploads, rendering, deployment, deadline_ms)
+        response = BatchResponse(request, uploads, rendering, deployment, deadline_ms, packer)
     response.headers[ORIGIN_HEADER] = deployment.model.origin
     return response

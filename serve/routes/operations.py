@@ -24,7 +24,15 @@ async def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready", "model": service.model.title, "choice": service.model.choice}
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=declared(401, 403))
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={
+        200: {"description": "The text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **declared(401, 403),
+    },
+)
 async def metrics(request: Request) -> Response:
     """Of all workers, whichever answers."""
     outcome = await request.app.state.control.ask({"do": "metrics"})

@@ -9,6 +9,7 @@ from serve.disconnect import unless_gone
 from serve.formats import FORMATS, Format, Options
 from serve.negotiation import choose_format
 from serve.problems import declared
+from serve.remembering_route import RememberingRoute, remember
 from serve.rendering import Rendering
 from serve.repository import Repository
 from serve.service import Service
@@ -16,7 +17,7 @@ from serve.settings import ServeSettings
 from serve.timing import Timings
 from serve.uploads import FIELD, IMAGE_TYPES, MULTIPART, check_media_type, read_body
 
-router = APIRouter(tags=["segmentation"])
+router = APIRouter(tags=["segmentation"], route_class=RememberingRoute)
 
 ORIGIN_HEADER = "X-Model"
 """The manifest that a mask came from: docs/lineage.md."""
@@ -29,9 +30,10 @@ _REQUEST_BODY: dict[str, Any] = {
         **{media_type: {"schema": _BINARY} for media_type in (*IMAGE_TYPES, "application/octet-stream")},
     },
 }
+_JSON: dict[str, Any] = {"type": ["object", "array"], "description": "`hf` gives an array, others an object."}
 _ANSWERS = {
-    entry.media_type: {"schema": {"type": "object"} if entry.media_type == "application/json" else _BINARY}
-    for entry in FORMATS.values()
+    media_type: {"schema": _JSON if media_type.endswith("json") else _BINARY}
+    for media_type in (entry.media_type for entry in FORMATS.values())
 }
 FORMAT_HELP = "Wins over Accept. " + " ".join(f"`{name}`: {entry.summary}" for name, entry in FORMATS.items())
 
@@ -98,13 +100,14 @@ async def segment(
     deadline_ms: DeadlineMs = None,
 ) -> Response:
     """JPEG, PNG or WebP, as the body or as the multipart field `image`; the mask has the image's size."""
+    remember(request, chosen=chosen, options=options, model=model, deadline_ms=deadline_ms)
     service: Service = request.app.state.service
     settings: ServeSettings = request.app.state.settings
     content_type = request.headers.get("content-type", "")
     check_media_type(content_type)
     if service.state not in ("ready", "draining"):
         raise service.not_ready()
-    timings = Timings()
+    timings = request.state.timings = Timings(request.state.request_id)
     repository: Repository = request.app.state.repository
     with repository.find(model).use() as deployment:
         rendering = Rendering(deployment.model, chosen, options)

@@ -116,7 +116,7 @@ async def model_infer(
     """
     deployment = _find(request, name, version)
     settings: ServeSettings = request.app.state.settings
-    timings = Timings()
+    timings = request.state.timings = Timings(request.state.request_id)
     with deployment.use():
         body = await read_body(request, settings.max_bytes, settings.body_timeout_s)
         call = InferCall(body, header_length, content_encoding, accept_encoding, deadline_ms)

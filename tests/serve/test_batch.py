@@ -146,3 +146,32 @@ def test_a_zip_that_unpacks_to_more_than_the_limit_is_refused(strict_client):
 
 def test_a_body_over_the_limit_is_refused(strict_client):
     assert send(strict_client, **form(bytes(30_000))).status_code == 413
+
+
+def entries_of(response):
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/zip"), response.text
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_client_that_accepts_a_zip_gets_files_under_the_images_names(client):
+    files = {"files": [("image", ("../left.jpg", png(GRADIENT))), ("image", ("right.png", png(SHADES[1])))]}
+    entries = entries_of(send(client, **files, headers={"Accept": "application/zip"}))
+    assert list(entries) == ["0000-left.png", "0001-right.png"]
+    np.testing.assert_array_equal(
+        np.array(Image.open(io.BytesIO(entries["0000-left.png"]))), tiny_answer(GRADIENT)
+    )
+
+
+def test_a_refused_image_leaves_its_problem_in_the_zip(client):
+    entries = entries_of(
+        send(client, **form(b"no image", png(GRADIENT)), params={"container": "zip", "format": "stats"})
+    )
+    assert json.loads(entries["0000-0.problem.json"])["status"] == 415
+    assert json.loads(entries["0001-1.json"])["classes"]
+
+
+def test_the_query_says_the_container_whatever_is_accepted(client):
+    request = form(png(GRADIENT)) | {"headers": {"Accept": "application/zip"}}
+    assert len(lines(send(client, **request, params={"container": "ndjson"}))) == 1

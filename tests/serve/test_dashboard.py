@@ -9,7 +9,7 @@ import yaml
 
 from serve import ServeSettings
 from serve.problems import STATUS
-from tests.serve.conftest import app_client
+from tests.serve.conftest import app_client, wait_until
 from tests.serve.pictures import gradient, png
 
 OPS = Path(__file__).parents[2] / "docs" / "ops"
@@ -25,9 +25,12 @@ FROM_PROMETHEUS = {"instance"}
 
 @pytest.fixture(scope="module")
 def samples(package):
-    """Label names by the name of each sample that a service has after a good and a bad request."""
-    with app_client(ServeSettings(package=package, threads=1)) as client:
+    """Label names by the name of each sample of a service with a shadow, after a good and a bad request."""
+    shadow = {"package": package, "share": 1}
+    with app_client(ServeSettings(package=package, threads=1, shadow=shadow)) as client:
+        wait_until(lambda: client.get("/v1/models").json()["shadow"]["state"] == "ready")
         client.post("/v1/segment", content=png(gradient()))
+        wait_until(lambda: 'fate="compared"' in client.get("/metrics").text)
         client.post("/v1/segment", content=b"")
         text = client.get("/metrics").text
     found: dict[str, set[str]] = {}

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -119,3 +120,14 @@ def test_a_client_that_says_nothing_is_cut(package):
         socket.create_connection(server.address, timeout=10) as client,
     ):
         assert b"408" in client.recv(4096)
+
+
+def test_a_supervisor_without_file_handles_goes_on_once_it_has_some(crew):
+    supervisor = psutil.Process(crew.process.pid)
+    before = supervisor.rlimit(psutil.RLIMIT_NOFILE)
+    supervisor.rlimit(psutil.RLIMIT_NOFILE, (3, before[1]))
+    with socket.create_connection(crew.address, timeout=10) as waiting:
+        waiting.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        time.sleep(0.3)  # it has tried, more than once
+        supervisor.rlimit(psutil.RLIMIT_NOFILE, before)
+        assert waiting.recv(64).startswith(b"HTTP/1.1 200")
