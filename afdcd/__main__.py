@@ -12,7 +12,7 @@ STAGES = {
     "run": ("afdcd.commands:run_app", "the whole chain on a recipe; finished stages are skipped"),
     "distill": ("distill.__main__:app", "train | evaluate | compare | doctor | replay | list"),
     "export": ("export.__main__:app", "build | verify | inspect | triton | keygen | sign"),
-    "bench": ("bench.__main__:app", "latency | load | compare | selftest"),
+    "bench": ("bench.__main__:app", "latency | load | serve | compare | selftest"),
     "serve": ("serve.__main__:app", "start | check | key"),
 }
 

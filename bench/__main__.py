@@ -6,6 +6,7 @@ from bench.commands.compare import compare
 from bench.commands.latency import latency
 from bench.commands.load import load
 from bench.commands.selftest import selftest
+from bench.commands.serve import serve
 from modelpack.command import new_app, run
 
 SUMMARY = "Latency, throughput, memory and size, measured so that they can be believed."
@@ -14,6 +15,7 @@ app = new_app("bench", SUMMARY)
 
 app.command()(latency)
 app.command()(load)
+app.command()(serve)
 app.command()(compare)
 app.command()(selftest)
 

@@ -20,6 +20,8 @@ BOUNDARIES: dict[Boundary, str] = {
 
 LOAD_SECTION = "load"
 """Part of a recipe's `bench` section that belongs to `bench load`."""
+SERVICE_SECTION = "service"
+"""Likewise for `bench serve`."""
 PACKAGE_FOLDERS = {"teacher": "package-teacher", "student": "package"}
 """Where a recipe's packages lie below its `output`, by label. The first one there is the baseline."""
 
@@ -93,7 +95,8 @@ class BenchConfig(StrictModel):
 def from_recipe(values: Mapping[str, Any], source: str) -> BenchConfig:
     """The `bench` section of a recipe; packages default to those that stand below the recipe's `output`."""
     settings = section(values, "bench")
-    settings.pop(LOAD_SECTION, None)
+    for other in (LOAD_SECTION, SERVICE_SECTION):
+        settings.pop(other, None)
     if not settings.get("packages"):
         output = output_folder(values)
         found = {label: output / name for label, name in PACKAGE_FOLDERS.items() if (output / name).is_dir()}
