@@ -1,4 +1,4 @@
-"""`afdcd distill VERB`: train, evaluate, compare, doctor, replay, list."""
+"""`afdcd distill VERB`: pretrain, prepare, train, evaluate, compare, doctor, replay, list."""
 
 import json
 import sys
@@ -40,6 +40,40 @@ def train(
         f"step {run.result['selection']['step']} selected on {run.result['selection']['split']}"
     )
     command.finish({"run": str(run.folder), "report": report}, as_json)
+
+
+@app.command()
+def prepare(
+    recipe: command.Recipe, overrides: command.Overrides = None, as_json: command.AsJson = False
+) -> None:
+    """Learn what the recipe's methods need before a student's first step; its runs find it and share it."""
+    from distill.preparation.recipe import prepare_recipe
+
+    prepared = prepare_recipe(read_recipe(recipe, overrides or []), str(recipe))
+    for folder in prepared:
+        command.show(folder)
+    if not prepared:
+        command.show("nothing to prepare: no method of this recipe learns from the teacher beforehand")
+    command.finish({"prepared": prepared}, as_json)
+
+
+@app.command()
+def pretrain(
+    recipe: command.Recipe, overrides: command.Overrides = None, as_json: command.AsJson = False
+) -> None:
+    """Pre-train the recipe's student without labels (section `pretrain`) into OUTPUT/pretrain; resumes."""
+    from distill.pretrain.config import pretrain_config
+    from distill.pretrain.stage import pretrain as run_pretraining
+    from distill.pretrain.stage import pretrain_result
+
+    config = pretrain_config(read_recipe(recipe, overrides or []), str(recipe))
+    folder = run_pretraining(config)
+    result = pretrain_result(folder)
+    command.show(
+        f"{folder}: {result['steps']} steps on {result['images']} images, loss {result['loss']:.3f}. "
+        f"Start a training from it: student.init={folder}"
+    )
+    command.finish({"folder": str(folder), "result": result}, as_json)
 
 
 @app.command()

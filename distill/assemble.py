@@ -11,7 +11,10 @@ from distill.compute import Compute
 from distill.config import TrainConfig
 from distill.distributed import Processes
 from distill.networks import build_network
+from distill.networks.backbone_weights import load_start
 from distill.networks.output import SegNetwork
+from distill.networks.published import PublishedNetwork
+from distill.preparation.begin import Prepare, begin_preparations
 from distill.quantisation.calibration import calibrate
 from distill.quantisation.insert import quantise_network
 from distill.seeds import sample_seed
@@ -31,11 +34,13 @@ def assemble(
     compute: Compute,
     processes: Processes,
     calibration: Iterable[NDArray[np.uint8]] | None = None,
+    prepare: Prepare = begin_preparations,
 ) -> Trainer:
     """Networks and adapters, initialised from `config.seed`: alike in every process, whatever the methods.
 
     calibration: images, each (1, H, W, 3), that a quantised student takes its first scales from. None: a
     checkpoint will set them.
+    prepare: gives what the methods learned from the teacher beforehand; by default they learned nothing.
     Raises SettingsError where the batch cannot be shared out, or a method asks for what a network has not.
     """
     shares = processes.world_size * config.optim.accumulate
@@ -54,11 +59,16 @@ def assemble(
     teacher = (
         load_teacher(config.teacher, num_classes, compute) if config.teacher and config.methods else None
     )
-    methods, weights = build_methods(config.methods, student, teacher)
+    if isinstance(teacher, PublishedNetwork) and any(m.needs_teacher_aux() for m in config.methods):
+        teacher.aux_in_eval = True
+    methods, weights = build_methods(config.methods, student, teacher, config.augment.crop, prepare)
     step = TrainStep(student, teacher, methods, {"aux": config.optim.aux_weight, **weights}, compute)
     if processes.world_size > 1 and config.compute.sync_norm:
         synchronise_norms(step, compute.device.type)
-    trainer = Trainer(step, config.optim, compute, processes)
+    gradients_every = config.compute.gradients_every
+    if gradients_every is None:
+        gradients_every = config.evaluation.every
+    trainer = Trainer(step, config.optim, compute, processes, gradients_every)
     torch.manual_seed(sample_seed(config.seed, 0, processes.rank))  # dropout differs between processes
     return trainer
 
@@ -72,8 +82,10 @@ def build_student(config: TrainConfig, num_classes: int) -> SegNetwork:
         options=config.student.options,
         normalisation=config.student.normalisation,
     )
-    if config.student.init is not None:
-        load_weights(network, config.student.init)
+    if config.student.init is not None and config.student.quantisation is not None:
+        load_weights(network, config.student.init)  # fine-tunes a whole network; a backbone is refused
+    elif config.student.init is not None:
+        load_start(network, config.student.init)
     millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     log.info("training %s: %.2f M parameters", config.student.network, millions)
     return network

@@ -162,6 +162,9 @@ class ComputeConfig(StrictModel):
     save_every: PositiveInt = 200
     """Optimiser steps between checkpoints to resume from."""
     log_every: PositiveInt = 20
+    gradients_every: NonNegativeInt | None = None
+    """Optimiser steps between measurements of the gradient norm that each loss term sends into the student,
+    one backward pass for each term; 0: never. None: in the last step before each evaluation."""
 
 
 class TrainConfig(StrictModel):

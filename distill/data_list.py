@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import NonNegativeInt
 
-from distill.datasets import open_dataset
+from distill.datasets import UNLABELLED_SPLIT, open_dataset
 from distill.datasets.dataset import DatasetSettings, SegDataset
 from distill.datasets.files import FileDataset
+from distill.datasets.images import find_images
 from modelpack.errors import DatasetError
 from modelpack.settings import StrictModel
 
@@ -31,7 +32,7 @@ class SplitList(StrictModel):
 
 
 def list_data(settings: DatasetSettings) -> dict[str, SplitList]:
-    """Every split that the dataset has, by name."""
+    """Every split that the dataset has, by name, and the images of `settings.unlabelled`."""
     splits = {}
     for split in SPLITS:
         try:
@@ -39,6 +40,11 @@ def list_data(settings: DatasetSettings) -> dict[str, SplitList]:
         except DatasetError:
             continue  # a dataset without this split
         splits[split] = SplitList(images=len(dataset), sha256=_hash(settings, dataset))
+    if settings.unlabelled is not None:
+        images = find_images(settings.unlabelled)
+        splits[UNLABELLED_SPLIT] = SplitList(
+            images=len(images), sha256=_hash_files(images, settings.unlabelled)
+        )
     return splits
 
 
@@ -50,11 +56,15 @@ def add_file(digest: "_Hash", path: Path, name: str) -> None:
 
 
 def _hash(settings: DatasetSettings, dataset: SegDataset) -> str:
+    if isinstance(dataset, FileDataset):
+        return _hash_files(dataset, settings.root)
+    generated = settings.model_dump_json(exclude={"unlabelled", "learn_from"})
+    return hashlib.sha256(f"{dataset.split}:{generated}".encode()).hexdigest()
+
+
+def _hash_files(dataset: FileDataset, root: Path | None) -> str:
     digest = hashlib.sha256()
-    if not isinstance(dataset, FileDataset):
-        digest.update(f"{dataset.split}:{settings.model_dump_json()}".encode())
-        return digest.hexdigest()
     for entry in dataset.entries:
-        for path in (entry.image_path, entry.mask_path):
-            add_file(digest, path, Path(os.path.relpath(path, settings.root)).as_posix())
+        for path in dict.fromkeys((entry.image_path, entry.mask_path)):  # an image without labels is both
+            add_file(digest, path, Path(os.path.relpath(path, root)).as_posix())
     return digest.hexdigest()

@@ -50,6 +50,18 @@ class Processes:
         dist.all_reduce(total)
         return total
 
+    def gather(self, value: Tensor) -> Tensor:
+        """What all processes hold, joined along the first axis in the order of their ranks.
+
+        Shapes must be equal everywhere. No gradient passes.
+        """
+        if self.world_size == 1:
+            return value.detach()
+        mine = value.detach().contiguous()
+        parts = [torch.empty_like(mine) for _ in range(self.world_size)]
+        dist.all_gather(parts, mine)
+        return torch.cat(parts)
+
     def any(self, flag: bool) -> bool:
         """Whether `flag` is set in any process: how all of them stop at the same step."""
         if self.world_size == 1:

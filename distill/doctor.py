@@ -8,13 +8,16 @@ from itertools import combinations
 
 import numpy as np
 
-from distill.datasets import open_dataset
+from distill.datasets import learned_parts, open_dataset
 from distill.datasets.dataset import DatasetSettings, MissingSplitError, SegDataset
 from distill.datasets.files import FileDataset
+from distill.datasets.images import ImagesDataset
 from distill.diagnosis.diagnosis import Diagnosis
 from distill.diagnosis.finding import Finding
+from distill.diagnosis.pascal_context_rules import PASCAL_CONTEXT_RULES
 from distill.diagnosis.rules import SPLIT_RULES, class_only_evaluated, same_image_in_two_splits
 from distill.diagnosis.scan import Scan, scan
+from distill.diagnosis.unlabelled_rules import UNLABELLED_RULES, masks_among_images
 from modelpack.errors import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -27,6 +30,9 @@ QUICK_BYTES = 500_000_000
 """Image files per split that it reads at most; large pictures take long to decode."""
 QUICK_GENERATED = 64
 """Samples per split of a dataset that is drawn, not read."""
+
+RULES_OF_DATASETS = {"pascal_context": PASCAL_CONTEXT_RULES}
+"""What is looked for beside the rules for all, by the dataset's name."""
 
 _REPORT_EVERY_S = 5.0
 
@@ -46,15 +52,22 @@ def examine(
     findings: list[Finding] = []
     for split in (*needed, *(split for split in others if split not in needed)):
         try:
-            dataset = open_dataset(settings, split)
+            parts = learned_parts(settings) if split == "train" else (open_dataset(settings, split),)
         except DatasetError as error:
             if split not in needed and isinstance(error, MissingSplitError):
                 findings.append(Finding("info", split, "is not there; this recipe does not need it.", ""))
             else:
                 findings.append(Finding("error", split, str(error), ""))
             continue
-        scans.append(scan(dataset, _chosen(dataset, quick), _reporter(dataset)))
-        findings += [finding for rule in SPLIT_RULES for finding in rule(scans[-1])]
+        for dataset in parts:
+            indices = _chosen(dataset, quick)
+            scans.append(scan(dataset, indices, _reporter(dataset)))
+            if isinstance(dataset, ImagesDataset):
+                findings += [finding for rule in UNLABELLED_RULES for finding in rule(scans[-1])]
+                findings += masks_among_images(dataset, indices)
+            else:
+                rules = (*SPLIT_RULES, *RULES_OF_DATASETS.get(settings.name, ()))
+                findings += [finding for rule in rules for finding in rule(scans[-1])]
     for first, second in combinations(scans, 2):
         findings += same_image_in_two_splits(first, second)
         if first.split == "train":

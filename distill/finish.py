@@ -16,9 +16,11 @@ from distill.distributed import Processes
 from distill.evaluate import evaluate, predict
 from distill.history import Row
 from distill.pictures import draw_confusion, draw_curves, draw_overlays
+from distill.preparation.stage import PREPARED_FILE
 from distill.run import RESULT_FILE, STATE_FILE, student_network
 from distill.start import START_FILE
 from distill.teacher import TEACHER_FILE
+from distill.training_data import data_to_learn_from
 from distill.weights import STUDENT_FILE, load_weights
 from modelpack.atomic import sha256_file, write_json, write_with
 from modelpack.environment import fingerprint
@@ -74,9 +76,10 @@ def finish(
             **confusion.to_dict(labels),
             "miou": confusion.miou(options.absent),
         },
-        "data": {split: entry.model_dump() for split, entry in list_data(config.data).items()},
+        "data": {split: entry.model_dump() for split, entry in list_data(data_to_learn_from(config)).items()},
         "teacher": _written_before(folder / TEACHER_FILE),
         "started_from": _written_before(folder / START_FILE),
+        "prepared": _written_before(folder / PREPARED_FILE),
         "precision": str(compute.dtype).removeprefix("torch."),
         "device": str(compute.device),
         "processes": processes.world_size,

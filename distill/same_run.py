@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from distill.config import TrainConfig
 from distill.run import SETTINGS_FILE, read_json
 from modelpack.errors import SettingsError
+from modelpack.settings import StrictModel
 
 WITHOUT_EFFECT = (
     "name",
@@ -18,11 +18,12 @@ WITHOUT_EFFECT = (
     "compute.cache",
     "compute.save_every",
     "compute.log_every",
+    "compute.gradients_every",
 )
 """Settings that change where or how often something is written, never the weights."""
 
 
-def refuse_other_settings(folder: Path, config: TrainConfig) -> None:
+def refuse_other_settings(folder: Path, config: StrictModel) -> None:
     """Raises SettingsError, naming what differs, when `folder` holds a run with other settings."""
     path = folder / SETTINGS_FILE
     if not path.is_file():
@@ -42,7 +43,7 @@ def refuse_other_settings(folder: Path, config: TrainConfig) -> None:
 
 def settings_that_matter(values: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted key -> value of everything that decides a run's weights; without methods no teacher does."""
-    has_methods = bool(values.get("methods"))
+    has_methods = bool(values.get("methods", True))  # pre-training has none, and learns from its teacher
     return {
         key: value
         for key, value in _flat(values)

@@ -1,7 +1,8 @@
 """One training step's losses: student, teacher and methods in, one weighted sum out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +12,20 @@ from distill.losses.task import task_loss
 from distill.methods import METHODS
 from distill.methods.method import Method, MethodSettings, Pair, StepContext
 from distill.networks.output import SegNetwork, normalise
+from distill.preparation.begin import Prepare, begin_preparations
 from modelpack.errors import SettingsError
 from modelpack.tables import lookup
 
 
 @dataclass(frozen=True)
 class StepLosses:
-    """The sum to minimise, and every term of it before its weight."""
+    """The sum to minimise, and every term of it."""
 
     total: Tensor
     raw: Mapping[str, Tensor]
+    """Before their weights, without their graph."""
+    weighted: Mapping[str, Tensor]
+    """As they enter the sum, with their graph."""
 
 
 class TrainStep(nn.Module):
@@ -61,8 +66,14 @@ class TrainStep(nn.Module):
                 with self.compute.autocast():
                     terms = method(student, taught, target, context)
                 raw |= {f"{name}/{term}": value for term, value in terms.items()}
-        total = torch.stack([self.weights.get(name, 1.0) * value for name, value in raw.items()]).sum()
-        return StepLosses(total, {name: value.detach() for name, value in raw.items()})
+        weighted = {name: self.weights.get(name, 1.0) * value for name, value in raw.items()}
+        total = torch.stack(list(weighted.values())).sum()
+        return StepLosses(total, {name: value.detach() for name, value in raw.items()}, weighted)
+
+    def finish_step(self, context: StepContext) -> None:
+        """Let every method do what it does after the student's update."""
+        for method in self.methods.values():
+            cast(Method, method).finish_step(context)
 
     @property
     def teacher(self) -> SegNetwork | None:
@@ -74,23 +85,31 @@ class TrainStep(nn.Module):
 
 
 def build_methods(
-    settings: Sequence[MethodSettings], student: SegNetwork, teacher: SegNetwork | None
+    settings: Sequence[MethodSettings],
+    student: SegNetwork,
+    teacher: SegNetwork | None,
+    image_size: tuple[int, int] | None = None,
+    prepare: Prepare = begin_preparations,
 ) -> tuple[dict[str, Method], dict[str, float]]:
     """The modules of the methods asked for, and the weights of their terms by `METHOD/TERM`.
 
+    prepare: gives what methods learned from the teacher beforehand; called once all of them are known to fit.
     Raises SettingsError for a feature that a network does not have, or a method named twice.
     """
     methods: dict[str, Method] = {}
     weights: dict[str, float] = {}
     if teacher is None:
         return methods, weights
-    pair = Pair(student.feature_info, teacher.feature_info, student.num_classes)
-    for entry in settings:
-        if entry.name in methods:
+    pair = Pair(student.feature_info, teacher.feature_info, student.num_classes, image_size)
+    for place, entry in enumerate(settings):
+        if entry.name in (earlier.name for earlier in settings[:place]):
             raise SettingsError(f"methods: {entry.name} is listed twice; give it once with one weight.")
         _check_features(entry.name, "student", entry.student_features(), student)
         _check_features(entry.name, "teacher", entry.teacher_features(), teacher)
-        methods[entry.name] = lookup(METHODS, "method", entry.name).build(entry, pair)
+    prepared = prepare(settings, pair, teacher)
+    for entry in settings:
+        own_pair = replace(pair, prepared=prepared.get(entry.name))
+        methods[entry.name] = lookup(METHODS, "method", entry.name).build(entry, own_pair)
         weights |= {f"{entry.name}/{term}": weight for term, weight in entry.weights().items()}
     return methods, weights
 

@@ -16,7 +16,7 @@ from distill.assemble import assemble
 from distill.checkpoint import load_state, restore_rng, save_state
 from distill.compute import Compute
 from distill.config import TrainConfig
-from distill.datasets import open_dataset
+from distill.datasets import open_dataset, open_to_learn_from
 from distill.distributed import Processes
 from distill.doctor import check_before_training
 from distill.evaluate import Evaluation, evaluate
@@ -24,12 +24,14 @@ from distill.finish import finish
 from distill.history import History, Row
 from distill.interrupt import Interrupt, TrainingInterruptedError
 from distill.loader import TrainLoader, worker_deaths_explained
+from distill.preparation.stage import PREPARED_FILE, Preparations
 from distill.progress import StepProgress
 from distill.quantisation.calibration import calibration_images
 from distill.run import LABELS_FILE, RESULT_FILE, SETTINGS_FILE, STATE_FILE, TrainingRun
 from distill.same_run import refuse_other_settings
 from distill.start import START_FILE, describe_start
 from distill.teacher import measure_teacher
+from distill.training_data import data_to_learn_from
 from distill.weights import STUDENT_FILE, save_weights
 from modelpack.atomic import write_json
 
@@ -72,12 +74,19 @@ class Training:
     def __init__(self, config: TrainConfig, folder: Path, compute: Compute, processes: Processes) -> None:
         self.config, self.folder, self.compute, self.processes = config, folder, compute, processes
         evaluation = config.evaluation
-        check_before_training(config.data, config.splits)
-        self.training = open_dataset(config.data, "train")
+        data = data_to_learn_from(config)
+        check_before_training(data, config.splits)
+        self.training = open_to_learn_from(data)
         self.selection = open_dataset(config.data, evaluation.selection_split)
         self.report = open_dataset(config.data, evaluation.report_on)
+        self.preparations = Preparations(config, self.training, self.report, compute, processes)
         self.trainer = assemble(
-            config, self.training.labels.num_classes, compute, processes, self._calibration_images()
+            config,
+            self.training.labels.num_classes,
+            compute,
+            processes,
+            self._calibration_images(),
+            self.preparations,
         )
         self.done = 0
         self.best = Best()
@@ -147,6 +156,8 @@ class Training:
             write_json(self.folder / LABELS_FILE, self.training.labels.model_dump(mode="json"))
             if self.config.student.init is not None:
                 write_json(self.folder / START_FILE, describe_start(self.config.student.init))
+            if self.preparations.used:
+                write_json(self.folder / PREPARED_FILE, self.preparations.used)
             write_json(self.folder / SETTINGS_FILE, self.config.model_dump(mode="json"))
         self.processes.wait()
 
@@ -188,6 +199,7 @@ class Training:
             **{f"iou/{name}": float(iou) for name, iou in zip(names, confusion.iou_per_class(), strict=True)},
             **{f"loss/{name}": value for name, value in raw.items()},
             **{f"weighted/{name}": value for name, value in self.trainer.weighted(raw).items()},
+            **{f"gradient/{name}": norm for name, norm in self.trainer.gradients.means().items()},
             "lr": self.trainer.lr_at(max(self.done - 1, 0)),
             "images_per_s": images_per_s,
         }

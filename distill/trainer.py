@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from distill.compute import Compute
 from distill.config import OptimConfig
 from distill.distributed import Processes
+from distill.gradients import GradientNorms
 from distill.loader import Batch
 from distill.methods.method import StepContext
 from distill.networks.output import SegNetwork
@@ -33,6 +34,8 @@ class Trainer:
     config: OptimConfig
     compute: Compute
     processes: Processes = field(default_factory=Processes)
+    gradients_every: int = 0
+    """Steps between measurements of what gradient each term sends into the student; 0: never."""
 
     def __post_init__(self) -> None:
         self.compute.place(self.step)
@@ -47,6 +50,7 @@ class Trainer:
             self.compute.device.type, enabled=self.compute.dtype == torch.float16
         )
         self.average = _average(self.step.student, self.config.ema) if self.config.ema else None
+        self.gradients = GradientNorms(self.step.student, self.processes)
         self._sums: dict[str, Tensor] = {}
         self.summed_steps = 0
         """Steps since `forget_losses`."""
@@ -72,8 +76,10 @@ class Trainer:
         share = len(images) // parts
         for part in range(parts):
             mine = slice(part * share, (part + 1) * share)
-            context = StepContext(number, batch.sample_seeds[mine])
+            context = self._context(number, batch.sample_seeds[mine])
             losses: StepLosses = self.objective(images[mine], target[mine], valid_pixels, context)
+            if self._measures_gradients(number):
+                self.gradients.measure(losses.weighted, part=part, parts=parts, scale=self.scaler.get_scale())
             loss = self.scaler.scale(losses.total / parts)
             loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             self._remember(losses.raw, parts)
@@ -81,9 +87,19 @@ class Trainer:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
+        self.step.finish_step(self._context(number, batch.sample_seeds))
         if self.average is not None:
             self.average.update_parameters(self.step.student)
         self.summed_steps += 1
+
+    def _measures_gradients(self, number: int) -> bool:
+        """The last step is always measured, as it is always evaluated."""
+        done, every = number + 1, self.gradients_every
+        return every > 0 and (done % every == 0 or done == self.config.steps)
+
+    def _context(self, number: int, sample_seeds: tuple[int, ...]) -> StepContext:
+        shards = self.processes.world_size * self.config.accumulate
+        return StepContext(number, sample_seeds, self.config.steps, self.processes, shards)
 
     def mean_losses(self) -> dict[str, float]:
         """Mean raw value of each term since `forget_losses`. Raises DivergedError for NaN and Inf."""
@@ -102,6 +118,7 @@ class Trainer:
 
     def forget_losses(self) -> None:
         self._sums, self.summed_steps = {}, 0
+        self.gradients.forget()
 
     def state(self) -> dict[str, Any]:
         return {
@@ -111,6 +128,7 @@ class Trainer:
             "average": self.average.state_dict() if self.average is not None else None,
             "sums": self._sums,
             "summed_steps": self.summed_steps,
+            "gradients": self.gradients.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -121,6 +139,8 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         self._sums = {name: value.to(self.compute.device) for name, value in state["sums"].items()}
         self.summed_steps = state["summed_steps"]
+        if "gradients" in state:  # states of earlier versions have none
+            self.gradients.restore(state["gradients"], self.compute.device)
 
     def _valid_pixels(self, target: Tensor) -> Tensor:
         """What a process divides its cross-entropy sum by: DDP averages to the mean over the global batch."""

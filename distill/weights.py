@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -17,6 +18,9 @@ from modelpack.errors import CheckpointError
 
 STUDENT_FILE = "student.safetensors"
 """The finished network in a training run's folder."""
+BACKBONE_FILE = "backbone.safetensors"
+"""What pre-training leaves in its folder: the backbone alone."""
+_BACKBONE_METADATA = {"format": "pt", "part": "backbone"}
 
 _WRAPPERS = ("state_dict", "model")
 """Keys under which other people's training code keeps the state dict."""
@@ -43,6 +47,11 @@ def load_weights(network: SegNetwork, path: Path) -> None:
     Raises CheckpointError for a missing or damaged file and for weights of another network or class count.
     """
     file = weights_file(path)
+    if is_backbone_file(file):
+        raise CheckpointError(
+            f"weights {file} are of a backbone alone, as pre-training leaves it, and a whole network is "
+            "wanted here. They can start a student: student.init=FOLDER."
+        )
     state = read_state(file)
     _check_class_count(network, state, file)
     _check_quantisation(network, state, file)
@@ -111,10 +120,29 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
     _log.debug("loaded %d tensors from %s", len(state), path)
 
 
+def save_backbone(backbone: nn.Module, path: Path) -> None:
+    """Write a network's `backbone_part`, marked as one, whole or not at all."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in backbone.state_dict().items()}
+    write_bytes(path, safetensors.torch.save(state, metadata=_BACKBONE_METADATA))
+
+
+def is_backbone_file(file: Path) -> bool:
+    """Whether `file` was written by `save_backbone`."""
+    if file.suffix != ".safetensors" or not file.is_file():
+        return False
+    try:
+        with safetensors.safe_open(file, framework="pt") as content:
+            return dict(content.metadata() or {}) == _BACKBONE_METADATA
+    except SafetensorError:
+        return False  # `read_state` says what is wrong with it
+
+
 def weights_file(path: Path) -> Path:
-    """The file that is meant: `path`, or the weights in the training run's folder that it is."""
+    """The file that is meant: `path`, or the weights in the folder of training or pre-training that it is."""
     if not path.is_dir():
         return path
+    if (path / BACKBONE_FILE).is_file():
+        return path / BACKBONE_FILE
     if not (path / STUDENT_FILE).is_file():
         raise CheckpointError(
             f"{path} is not the folder of a finished training run: it has no {STUDENT_FILE}."

@@ -15,7 +15,7 @@ import yaml
 
 from modelpack.errors import SettingsError
 
-SECTIONS = ("compare", "export", "bench", "serve")
+SECTIONS = ("pretrain", "compare", "export", "bench", "serve")
 """Top-level keys that belong to a stage other than training."""
 _PLACEHOLDER = re.compile(r"\{\w+\}")
 """As in `{split}/images`: a pattern of paths, which YAML would take for the start of a mapping."""

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from modelpack.errors import DatasetError
 from modelpack.labels import LabelSet
@@ -20,12 +20,23 @@ class DatasetSettings(StrictModel):
     name: str
     root: Path | None = None
     """Folder of the data as distributed. Generated datasets need none."""
+    unlabelled: Path | None = None
+    """A folder of further images, without labels, that methods learn from beside the train split."""
+    learn_from: Literal["unlabelled"] | None = None
+    """None: the train split, and `unlabelled` beside it. `unlabelled`: methods learn from those images alone,
+    and the dataset gives the classes and what is measured on."""
 
-    @field_validator("root")
+    @field_validator("root", "unlabelled")
     @classmethod
-    def _from_home(cls, root: Path | None) -> Path | None:
+    def _from_home(cls, folder: Path | None) -> Path | None:
         """Shells leave the `~` of `data.root=~/mydata` as it is."""
-        return root.expanduser() if root is not None else None
+        return folder.expanduser() if folder is not None else None
+
+    @model_validator(mode="after")
+    def _has_what_it_learns_from(self) -> Self:
+        if self.learn_from is not None and self.unlabelled is None:
+            raise ValueError("learn_from needs the folder of these images: data.unlabelled=/path/to/images")
+        return self
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Segmentation", NeurIPS 2023, and the authors' code. The published objective adds
 method `kd` beside it.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
@@ -21,12 +21,21 @@ from distill.methods.masks import centre_mask, random_mask
 from distill.methods.method import Method, MethodSettings, Pair, StepContext
 from distill.networks.output import SegOutput
 
+Contrasting = Literal["omni", "spatial", "channel", "spatial_and_channel"]
+
+
+class View(NamedTuple):
+    """What one contrastive loss tells apart."""
+
+    groups: int
+    patch: tuple[int, int]
+    negatives: Negatives
+
 
 class AfDcdSettings(MethodSettings):
     """Defaults are the published values, the weights those of Cityscapes.
 
-    Spatial contrasting is `groups: 1, negatives: all`; channel contrasting is `patch: 1`; imitation alone is
-    `contrast: false`.
+    Imitation alone is `contrast: false`.
     """
 
     name: Literal["afdcd"] = "afdcd"
@@ -39,6 +48,9 @@ class AfDcdSettings(MethodSettings):
     contrast: bool = True
     contrast_weight: NonNegativeFloat = 5e-3
     """0, or `contrast: false`, leaves the contrastive loss out."""
+    contrasting: Contrasting = "omni"
+    """`spatial`: whole pixels of a patch (`groups: 1, negatives: all`); `channel`: the groups of one pixel
+    (`patch: 1`); `spatial_and_channel`: the sum of those two; `omni`: groups of all pixels of a patch."""
     groups: PositiveInt = 16
     """Channel groups; must divide the width of the teacher's feature."""
     patch: tuple[PositiveInt, PositiveInt] = (4, 4)
@@ -64,13 +76,24 @@ class AfDcdSettings(MethodSettings):
             raise ValueError(
                 "contrast is off and imitation_weight is 0: nothing is left. Drop the method instead"
             )
-        has_one_pixel = self.patch == (1, 1)
-        if self.contrasts and self.groups == 1 and (self.negatives == "cross_group" or has_one_pixel):
-            raise ValueError(
-                "groups: 1 leaves nothing to contrast with. Use negatives: all with patches of several "
-                "pixels (spatial contrasting), or more groups"
-            )
+        for view in self.views() if self.contrasts else ():
+            if view.groups == 1 and (view.negatives == "cross_group" or view.patch == (1, 1)):
+                raise ValueError(
+                    "groups: 1 leaves nothing to contrast with. Use negatives: all with patches of several "
+                    "pixels (contrasting: spatial), or more groups"
+                )
         return self
+
+    def views(self) -> tuple[View, ...]:
+        """The contrastive losses that are summed."""
+        spatial = View(1, self.patch, "all")
+        channel = View(self.groups, (1, 1), "cross_group")
+        return {
+            "omni": (View(self.groups, self.patch, self.negatives),),
+            "spatial": (spatial,),
+            "channel": (channel,),
+            "spatial_and_channel": (spatial, channel),
+        }[self.contrasting]
 
     @property
     def contrasts(self) -> bool:
@@ -117,17 +140,22 @@ class AfDcd(Method):
         if settings.imitation_weight > 0:
             terms["imitation"] = imitation(generated, taught, normalisation=settings.normalisation)
         if settings.contrasts:
-            terms["contrast"] = omni_contrast(
-                settings.reduce(generated, settings.patch),
-                settings.reduce(taught, settings.patch),
-                groups=settings.groups,
-                patch=settings.patch,
-                temperature=settings.temperature,
-                negatives=settings.negatives,
-                distance=settings.distance,
-                normalisation=settings.normalisation,
-            )
+            views = [self._contrast(view, generated, taught) for view in settings.views()]
+            terms["contrast"] = torch.stack(views).sum()
         return terms
+
+    def _contrast(self, view: View, generated: Tensor, taught: Tensor) -> Tensor:
+        settings = self.settings
+        return omni_contrast(
+            settings.reduce(generated, view.patch),
+            settings.reduce(taught, view.patch),
+            groups=view.groups,
+            patch=view.patch,
+            temperature=settings.temperature,
+            negatives=view.negatives,
+            distance=settings.distance,
+            normalisation=settings.normalisation,
+        )
 
     def _mask(self, grid: tuple[int, int], device: torch.device, context: StepContext) -> Tensor | None:
         if self.settings.mask == "random":
@@ -139,6 +167,6 @@ def build_afdcd(settings: AfDcdSettings, pair: Pair) -> AfDcd:
     """Raises ShapeError if the groups do not divide the teacher's feature."""
     student_channels = pair.student[settings.student_feature].channels
     teacher_channels = pair.teacher[settings.teacher_feature].channels
-    if settings.contrasts:
-        check_groups(teacher_channels, settings.groups)
+    for view in settings.views() if settings.contrasts else ():
+        check_groups(teacher_channels, view.groups)
     return AfDcd(settings, StudentPath.build(student_channels, teacher_channels, settings.generator))

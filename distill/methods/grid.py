@@ -5,6 +5,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill.losses.precision import widen
+from distill.networks.output import SegOutput
+
+
+def onto_grid_of(taught: Tensor, maps: Tensor, *, student: SegOutput, teacher: SegOutput) -> Tensor:
+    """`maps` (N, C, h, w) of the student on the grid of `taught`, a map of the teacher; see `onto_grid`."""
+    grid = (taught.shape[2], taught.shape[3])
+    return onto_grid(maps, covers=student.padded_size, grid=grid, grid_covers=teacher.padded_size)
 
 
 def onto_grid(

@@ -6,13 +6,16 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from distill.losses.logits import KdReduction, logit_kd
-from distill.methods.grid import onto_grid
+from distill.methods.grid import onto_grid_of
 from distill.methods.method import Method, MethodSettings, Pair, StepContext
 from distill.networks.output import SegOutput
 
 
 class KdSettings(MethodSettings):
-    """Logit distillation. Defaults are the published values (CIRKD, Af-DCD)."""
+    """Logit distillation. Defaults are the published values (CIRKD, Af-DCD).
+
+    The authors of IFVD and CWD: `reduction: element_mean, weight: 10`. Those of SKD: `batch_sum` and 10.
+    """
 
     name: Literal["kd"] = "kd"
     weight: NonNegativeFloat = 1.0
@@ -33,16 +36,14 @@ class Kd(Method):
     def forward(
         self, student: SegOutput, teacher: SegOutput, target: Tensor, context: StepContext
     ) -> dict[str, Tensor]:
-        grid = (teacher.logits.shape[2], teacher.logits.shape[3])
-        logits = onto_grid(
-            student.logits, covers=student.padded_size, grid=grid, grid_covers=teacher.padded_size
-        )
         loss = logit_kd(
-            logits,
+            onto_grid_of(teacher.logits, student.logits, student=student, teacher=teacher),
             teacher.logits,
             temperature=self.settings.temperature,
             reduction=self.settings.reduction,
         )
+        if self.settings.reduction == "batch_sum":
+            loss = loss * context.shards  # their gradients are averaged, and shall add up
         return {"logits": loss}
 
 

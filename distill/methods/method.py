@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from distill.distributed import Processes
+from distill.methods.preparation import Preparation, PreparationPlan
 from distill.networks.output import FeatureInfo, SegOutput
 from modelpack.settings import StrictModel
 
@@ -27,6 +29,18 @@ class MethodSettings(StrictModel):
     def teacher_features(self) -> frozenset[str]:
         return frozenset()
 
+    def needs_labels(self) -> bool:
+        """Whether the loss reads `target`; such a method cannot learn from images alone."""
+        return False
+
+    def needs_teacher_aux(self) -> bool:
+        """Whether the loss reads the teacher's auxiliary logits, where the teacher has them."""
+        return False
+
+    def preparation(self) -> PreparationPlan | None:
+        """What must be learned from the teacher before the student's first step; None: nothing."""
+        return None
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -35,6 +49,10 @@ class Pair:
     student: Mapping[str, FeatureInfo]
     teacher: Mapping[str, FeatureInfo]
     num_classes: int
+    image_size: tuple[int, int] | None = None
+    """(height, width) in pixels of the images to be trained on, where it is known."""
+    prepared: Preparation | None = None
+    """What this method learned from the teacher, for a method that has a preparation."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,12 @@ class StepContext:
     """Optimiser steps done before this one."""
     sample_seeds: tuple[int, ...]
     """One number per image, from (run seed, epoch, index): the same on any number of processes."""
+    total_steps: int = 1
+    """Optimiser steps of the whole run."""
+    processes: Processes = field(default_factory=Processes)
+    """Those that share the batch: `gather` gives what all of them hold, in the order of the global batch."""
+    shards: int = 1
+    """Equal parts of the global batch, over processes and accumulation; gradients are averaged over them."""
 
     def uniform(self, height: int, width: int, device: torch.device) -> Tensor:
         """(N, 1, height, width) float32 in [0, 1), each image from its seed: sharding changes nothing."""
@@ -56,7 +80,12 @@ class StepContext:
 
 
 class Method(nn.Module):
-    """A method ready to be trained with: holds its own trainable adapters, if any."""
+    """A method ready to be trained with: holds its own trainable adapters, if any.
+
+    Its parameters are trained with the student and its buffers are saved with the run. Parameters that do not
+    require a gradient when it is built are left alone: a method may train those itself in `finish_step`, with
+    an optimiser whose state it returns from `get_extra_state`.
+    """
 
     @abstractmethod
     def forward(
@@ -65,4 +94,10 @@ class Method(nn.Module):
         """Raw (unweighted) loss terms by name, each () float32.
 
         target: (N, H, W) uint8 labels at image size, 255 = ignored. No gradient reaches the teacher.
+        """
+
+    def finish_step(self, context: StepContext) -> None:
+        """Called after the student's update, once for each optimiser step.
+
+        context: of all images of this process in the step, also where `forward` saw them in several parts.
         """

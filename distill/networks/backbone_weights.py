@@ -7,7 +7,16 @@ from typing import Literal
 
 from torch import nn
 
-from distill.weights import State, load_into, read_state, some
+from distill.networks.output import SegNetwork
+from distill.weights import (
+    State,
+    is_backbone_file,
+    load_into,
+    load_weights,
+    read_state,
+    some,
+    weights_file,
+)
 
 Weights = Literal["imagenet"] | Path | None
 """What a backbone starts from: public ImageNet weights, a file, noise."""
@@ -34,6 +43,21 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
     load_into(backbone, state, path)
     if not_used:
         _log.info("%s: not loaded, the network has no use for them: %s", path, some(not_used))
+
+
+def load_start(network: SegNetwork, path: Path) -> None:
+    """Fill `network` from weights of the whole, or only its backbone from what pre-training left at `path`.
+
+    Raises CheckpointError where they are of another network.
+    """
+    file = weights_file(path)
+    if not is_backbone_file(file):
+        load_weights(network, file)
+        return
+    backbone = network.backbone_part()
+    load_backbone(backbone, file)
+    parts = (len(list(backbone.parameters())), len(list(network.parameters())))
+    _log.info("%s: a pre-trained backbone, %d of %d tensors; the rest starts from noise", file, *parts)
 
 
 def _without_prefix(state: State) -> State:

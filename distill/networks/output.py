@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modelpack.errors import UnknownNameError
+from modelpack.errors import SettingsError, UnknownNameError
 from modelpack.preprocess import Normalisation
 
 
@@ -66,6 +66,14 @@ class SegNetwork(nn.Module):
     @abstractmethod
     def forward(self, images: Tensor) -> SegOutput:
         """images: (N, 3, H, W) float, normalised, any H and W from 32 up."""
+
+    def backbone_part(self) -> nn.Module:
+        """What gives the features `stage1`, `stage2`, ...: the part that pre-training trains."""
+        raise SettingsError(f"{type(self).__name__} keeps no backbone apart that could be pre-trained.")
+
+    def backbone_features(self, images: Tensor) -> dict[str, Tensor]:
+        """The features of that part alone, by name; images as in `forward`."""
+        raise SettingsError(f"{type(self).__name__} keeps no backbone apart that could be pre-trained.")
 
 
 def normalise(images_nhwc_u8: Tensor, normalisation: Normalisation) -> Tensor:

@@ -71,6 +71,13 @@ class PublishedNetwork(SegNetwork):
             padded_size=(images.shape[-2], images.shape[-1]),
         )
 
+    def backbone_part(self) -> DilatedResNet | DilatedMobileNetV2:
+        return self.pretrained
+
+    def backbone_features(self, images: Tensor) -> dict[str, Tensor]:
+        features: dict[str, Tensor] = self.pretrained(images)
+        return features
+
 
 def build(name: str, num_classes: int, weights: Weights, options: Mapping[str, Any]) -> PublishedNetwork:
     """The network `name` of `DESIGNS`.

@@ -11,7 +11,7 @@ import torch
 from segmentation_models_pytorch.base import SegmentationModel
 from segmentation_models_pytorch.decoders.dpt.decoder import DPTSegmentationHead
 from segmentation_models_pytorch.encoders import TimmViTEncoder
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distill.networks.backbone_weights import Weights, load_backbone
@@ -85,6 +85,15 @@ class SmpNetwork(SegNetwork):
             },
             padded_size=(padded.shape[-2], padded.shape[-1]),
         )
+
+    def backbone_part(self) -> nn.Module:
+        encoder: nn.Module = self.model.encoder
+        return encoder
+
+    def backbone_features(self, images: Tensor) -> dict[str, Tensor]:
+        encoded = self.model.encoder(self._pad(images))
+        stages = encoded[0] if self._has_prefix_tokens else encoded[_FIRST_STAGE:]
+        return {f"stage{index}": stage for index, stage in enumerate(stages, start=1)}
 
     def _pad(self, images: Tensor) -> Tensor:
         missing = [self._missing(side) for side in images.shape[-2:]]

@@ -10,14 +10,24 @@ from pathlib import Path
 
 import torch
 
+from distill.replay.adversarial import replay_adversarial
+from distill.replay.at import replay_at
+from distill.replay.cirkd import replay_memory_relations, replay_pixel_relations
 from distill.replay.comparison import Comparison
 from distill.replay.contrast import replay_contrast
+from distill.replay.cwd import replay_cwd_feature, replay_cwd_logits
 from distill.replay.features import replay_features
+from distill.replay.fitnet import replay_fitnet
 from distill.replay.golden import Golden, GoldenError
+from distill.replay.ifvd import replay_ifvd
+from distill.replay.ka import replay_ka
 from distill.replay.kd import replay_kd
 from distill.replay.line import ReplayLine
 from distill.replay.logits import replay_logits, replay_metrics
+from distill.replay.maskd import replay_maskd
 from distill.replay.network import replay_network
+from distill.replay.pcd import replay_pcd
+from distill.replay.skd import replay_skd_pair, replay_skd_pixel
 from modelpack.errors import RuntimeUnavailableError, SegError
 
 Replay = Callable[[Golden], Comparison | None]
@@ -31,7 +41,22 @@ KINDS: dict[str, tuple[Replay, ...]] = {
 }
 """By `meta["kind"]`; files that list `parameters` are networks. Each function adds to the line."""
 
-METHOD_FILES: dict[str, tuple[Replay, ...]] = {"kd": (replay_kd,)}
+METHOD_FILES: dict[str, tuple[Replay, ...]] = {
+    "at": (replay_at,),
+    "cirkd memory pixel-to-pixel and pixel-to-region": (replay_memory_relations,),
+    "cirkd mini-batch pixel-to-pixel": (replay_pixel_relations,),
+    "cwd feature": (replay_cwd_feature,),
+    "cwd logits": (replay_cwd_logits,),
+    "fitnet": (replay_fitnet,),
+    "ifvd": (replay_ifvd,),
+    "ka": (replay_ka,),
+    "kd": (replay_kd,),
+    "maskd": (replay_maskd,),
+    "pcd": (replay_pcd,),
+    "skd holistic (adversarial) parts": (replay_adversarial,),
+    "skd pair-wise": (replay_skd_pair,),
+    "skd pixel-wise": (replay_skd_pixel,),
+}
 """By `meta["method"]`."""
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}

@@ -1,4 +1,4 @@
-"""Files of method `kd`: logit distillation in both published reductions."""
+"""Files of method `kd`: logit distillation in the reductions on file."""
 
 import torch
 

@@ -65,11 +65,23 @@ def write_coco_stuff(root: Path) -> Path:
     return root
 
 
+def write_pascal_context(root: Path) -> Path:
+    lists = root / "ImageSets" / "SegmentationContext"
+    lists.mkdir(parents=True)
+    for split, names in (("train", TRAIN_NAMES), ("val", EVAL_NAMES)):
+        (lists / f"{split}.txt").write_text("\n".join(names) + "\n")
+        for name in names:
+            _write_image(root / "JPEGImages" / f"{name}.jpg", name)
+            _write_mask(root / "SegmentationClassContext" / f"{name}.png", range(60), name)
+    return root
+
+
 MINIATURES: dict[str, Callable[[Path], Path]] = {
     "ade20k": write_ade20k,
     "camvid": write_camvid,
     "cityscapes": write_cityscapes,
     "coco_stuff": write_coco_stuff,
+    "pascal_context": write_pascal_context,
     "voc": write_voc,
 }
 """By the dataset's name in `DATASETS`."""

@@ -148,6 +148,24 @@ def test_channel_contrasting_is_a_setting():
     torch.testing.assert_close(losses(method, student, teacher)["contrast"], expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "same"), [("spatial", {"groups": 1, "negatives": "all"}), ("channel", {"patch": 1})]
+)
+def test_the_ablations_of_the_paper_have_names(name, same):
+    named, spelt = build(mask="none", contrasting=name), build(mask="none", **same)
+    maps = output(6), output(8, seed=1)
+    assert losses(named, *maps)["contrast"] == losses(spelt, *maps)["contrast"]
+
+
+def test_spatial_and_channel_contrasting_are_summed():
+    maps = output(6), output(8, seed=1)
+    both, spatial, channel = (
+        losses(build(mask="none", contrasting=name), *maps)["contrast"]
+        for name in ("spatial_and_channel", "spatial", "channel")
+    )
+    torch.testing.assert_close(both, spatial + channel)
+
+
 def test_maps_that_the_patch_does_not_divide_are_cropped():
     terms = losses(build(patch=4), output(6, 9, 11), output(8, 9, 11))
     assert torch.isfinite(terms["contrast"])

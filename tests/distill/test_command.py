@@ -43,7 +43,7 @@ def folder_recipe(tmp_path: Path) -> Path:
         (["optim.stepz=3"], "unknown setting 'optim.stepz'. Did you mean 'optim.steps'?"),
         (
             ["methods=[{name: afdcdd}]"],
-            "unknown method 'afdcdd'. Did you mean 'afdcd'? Available: afdcd, kd.",
+            "unknown method 'afdcdd'. Did you mean 'afdcd'? Available: adversarial, afdcd,",
         ),
         (["data.name=street"], "unknown dataset 'street'. Did you mean 'streets'?"),
         (["optim.steps=many"], "optim.steps = 'many': input should be a valid integer"),

@@ -1,12 +1,13 @@
-"""Logit distillation: the loss in both reductions, and the method around it."""
+"""Logit distillation: the loss in its three reductions, and the method around it."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
 
-from distill.losses.logits import logit_kd
+from distill.losses.logits import KdReduction, logit_kd
 from distill.methods import METHODS
 from distill.methods.method import Pair, StepContext
 from distill.networks.output import SegOutput
@@ -48,6 +49,17 @@ def test_element_mean_also_divides_by_the_classes(pair, temperature):
     expected = divergence_by_loop(*pair, temperature) / (2 * 3 * 2 * 4)
     got = logit_kd(*pair, temperature=temperature, reduction="element_mean")
     assert got.item() == pytest.approx(expected, rel=EXACT)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_batch_sum_keeps_the_teachers_entropy_and_divides_by_pixels_alone(pair, temperature):
+    total = divergence_by_loop(*pair, temperature)
+    for pixel in pair[1].movedim(1, -1).flatten(0, 2).tolist():
+        exponentials = [math.exp(value / temperature) for value in pixel]
+        shares = [value / sum(exponentials) for value in exponentials]
+        total -= sum(share * math.log(share) for share in shares)
+    got = logit_kd(*pair, temperature=temperature, reduction="batch_sum")
+    assert got.item() == pytest.approx(total / (3 * 2), rel=EXACT)
 
 
 @pytest.mark.parametrize("reduction", ["pixel_mean", "element_mean"])
@@ -97,10 +109,10 @@ def output(logits: Tensor, padded_size: tuple[int, int]) -> SegOutput:
     return SegOutput(logits, aux_logits=None, features={}, padded_size=padded_size)
 
 
-def run_method(student: SegOutput, teacher: SegOutput) -> Tensor:
+def run_method(student: SegOutput, teacher: SegOutput, *, shards: int = 1, **settings: str) -> Tensor:
     entry = METHODS["kd"]
-    method = entry.build(entry.settings(name="kd"), Pair({}, {}, num_classes=4))
-    context = StepContext(step=0, sample_seeds=(0,))
+    method = entry.build(entry.settings(name="kd", **settings), Pair({}, {}, num_classes=4))
+    context = StepContext(step=0, sample_seeds=(0,), shards=shards)
     return method(student, teacher, torch.zeros(1, 16, 16, dtype=torch.uint8), context)["logits"]
 
 
@@ -121,6 +133,18 @@ def test_method_compares_the_same_places_of_differently_padded_images():
 
     loss = run_method(plane(49, 13), plane(33, 9))
     assert loss.item() == pytest.approx(0, abs=1e-7)
+
+
+@pytest.mark.parametrize("reduction", get_args(KdReduction))
+def test_the_mean_over_shards_of_a_batch_is_the_batchs_loss_in_every_reduction(pair, reduction):
+    """Processes and accumulation average gradients; a sum over the batch must add up all the same."""
+    student, teacher = (output(maps, (17, 17)) for maps in pair)
+    whole = run_method(student, teacher, reduction=reduction)
+    shards = [
+        run_method(*(output(maps[i : i + 1], (17, 17)) for maps in pair), reduction=reduction, shards=2)
+        for i in (0, 1)
+    ]
+    torch.testing.assert_close(sum(shards) / 2, whole, rtol=EXACT, atol=0)
 
 
 def test_method_keeps_its_coordinates_exact_in_half_precision():

@@ -1,5 +1,7 @@
 """What every method of the table keeps to, with its default settings."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ def output(role: str) -> SegOutput:
     generator = torch.Generator().manual_seed(WIDTHS[role])
     names = ("stage1", "stage2", "stage3", "stage4", "head")
     features = {name: torch.randn(2, WIDTHS[role], 16, 16, generator=generator) for name in names}
-    logits = torch.randn(2, 5, 16, 16, generator=generator)
+    logits = torch.randn(2, 5, 64, 64, generator=generator)  # the least that a discriminator can take
     for tensor in (*features.values(), logits):
         tensor.requires_grad_()
     return SegOutput(logits, aux_logits=None, features=features, padded_size=(128, 128))
@@ -28,7 +30,9 @@ def test_every_method_gives_the_terms_it_weighs_and_spares_the_teacher(name):
         role: {feature: FeatureInfo(width, 8) for feature in ("stage1", "stage2", "stage3", "stage4", "head")}
         for role, width in WIDTHS.items()
     }
-    method = entry.build(settings, Pair(infos["student"], infos["teacher"], num_classes=5))
+    pair = Pair(infos["student"], infos["teacher"], num_classes=5)
+    prepared = entry.prepare(settings, pair) if entry.prepare else None
+    method = entry.build(settings, replace(pair, prepared=prepared))
     student, teacher = output("student"), output("teacher")
     terms = method(
         student,

@@ -1,5 +1,6 @@
 """Interruptions change nothing: a run that was stopped goes on and ends with the same bits."""
 
+import csv
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from distill.history import CSV_FILE
 from distill.run import STATE_FILE, TrainingRun
 from distill.train import train
 from distill.weights import STUDENT_FILE
@@ -19,6 +21,8 @@ from tests.distill.tiny_recipe import as_config, taught_values, tiny_values, wri
 
 TIMEOUT_S = 120
 STEPS, SAVE_EVERY = 12, 4
+MEASURED_EVERY = 3
+"""Gradient norms: a save lies between the measurement of step 3 and the row of step 5 that it goes into."""
 KILLED_IN_STEP = 6
 """Counted from 0: two steps after a save are lost, in the middle of a third."""
 
@@ -44,7 +48,7 @@ def long_values(output: Path, teacher: Path, workers: int = 0) -> dict[str, obje
         teacher,
         optim={"steps": STEPS, "ema": 0.9},
         evaluation={"every": 5, "select_on": "last"},
-        compute={"workers": workers, "save_every": SAVE_EVERY},
+        compute={"workers": workers, "save_every": SAVE_EVERY, "gradients_every": MEASURED_EVERY},
     )
 
 
@@ -82,6 +86,16 @@ def test_a_run_killed_in_the_middle_of_a_step_and_resumed_ends_with_the_same_bit
     ours, theirs = load_file(resumed.folder / STUDENT_FILE), load_file(whole.folder / STUDENT_FILE)
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
     assert resumed.result["report"] == whole.result["report"]
+    assert rows_of(resumed) == rows_of(whole)
+
+
+def rows_of(run: TrainingRun) -> list[dict[str, str]]:
+    """The table, without how long it took."""
+    with (run.folder / CSV_FILE).open() as file:
+        return [
+            {key: value for key, value in row.items() if key != "images_per_s"}
+            for row in csv.DictReader(file)
+        ]
 
 
 def test_the_table_of_a_resumed_run_holds_every_evaluation_once(whole: TrainingRun):
