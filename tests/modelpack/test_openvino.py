@@ -68,8 +68,8 @@ def test_a_call_gets_the_threads_asked_for_and_the_cores_as_many_calls_as_they_h
     runtime = OpenVino(float_model, threads=1)
     calls = min(usable_cores(), MAX_CALLS)
     assert (runtime.describe()["threads"], runtime.describe()["parallel_calls"]) == (1, calls)
-    assert runtime._compiled.get_property("NUM_STREAMS") == calls
-    assert runtime._compiled.get_property("INFERENCE_NUM_THREADS") == calls
+    assert runtime._single.compiled.get_property("NUM_STREAMS") == calls
+    assert runtime._single.compiled.get_property("INFERENCE_NUM_THREADS") == calls
 
 
 def test_cuda_is_refused_with_the_runtime_that_has_it(float_model):
