@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from modelpack.deflate import deflate
 from modelpack.errors import CorruptImageError, ShapeError, UnsupportedImageError
 from modelpack.labels import Colour
 
@@ -28,9 +29,9 @@ def encode_png_labels(
     """(H, W) class indices as an 8-bit PNG whose pixel values are the indices.
 
     With a palette, viewers show its colours (values beyond it are black) and readers of indexed images still
-    get the indices; without one the PNG is greyscale. Rows are stored as differences to the row above and
-    run-length coded: for label maps as small as the best filters and several times faster. `text`: remarks
-    that travel in the file.
+    get the indices; without one the PNG is greyscale. Rows are stored as differences to the row above,
+    mostly zeros: for label maps as small as the best filters and several times faster. `text`: remarks that
+    travel in the file.
     """
     if mask_hw.ndim != 2 or mask_hw.dtype != np.uint8 or not mask_hw.size:
         raise ShapeError(
@@ -41,8 +42,7 @@ def encode_png_labels(
     rows[:, 0] = _FILTER_UP
     rows[0, 1:] = mask_hw[0]
     np.subtract(mask_hw[1:], mask_hw[:-1], out=rows[1:, 1:])
-    compressor = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
-    pixels = compressor.compress(rows.tobytes()) + compressor.flush()
+    pixels = deflate(rows.tobytes())
     kind = _GREY if palette is None else _PALETTE
     chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
     if palette is not None:
