@@ -10,8 +10,11 @@ from modelpack.tables import lookup, resolve
 STAGES = {
     "demo": ("afdcd.commands:demo_app", "the whole chain on the embedded dataset"),
     "run": ("afdcd.commands:run_app", "the whole chain on a recipe; finished stages are skipped"),
-    "distill": ("distill.__main__:app", "train | evaluate | compare | doctor | replay | list"),
-    "export": ("export.__main__:app", "build | verify | inspect | triton | keygen | sign"),
+    "distill": (
+        "distill.__main__:app",
+        "pretrain | prepare | train | evaluate | compare | analyse | bench | doctor | replay | list",
+    ),
+    "export": ("export.__main__:app", "build | verify | promote | inspect | triton | keygen | sign"),
     "bench": ("bench.__main__:app", "latency | load | serve | compare | selftest"),
     "serve": ("serve.__main__:app", "start | check | key"),
 }

@@ -1,4 +1,4 @@
-"""`afdcd distill VERB`: pretrain, prepare, train, evaluate, compare, doctor, replay, list."""
+"""`afdcd distill VERB`: pretrain, prepare, train, evaluate, compare, analyse, bench, doctor, replay, list."""
 
 import json
 import sys
@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from distill.analysis.command import analyse
+from distill.step_bench.command import bench
 from modelpack import command
 from modelpack.recipe import read_recipe, section, training_part
 from modelpack.settings import parse_settings
 
 app = command.new_app("distill", "Train a student, alone or with a teacher.")
+app.command()(analyse)
 
 
 @app.command()
@@ -130,6 +133,9 @@ def compare(
     result = read_comparison(folder)
     command.show(render_markdown(result))
     command.finish({"folder": str(folder), "rows": result["rows"]}, as_json)
+
+
+app.command()(bench)
 
 
 @app.command()

@@ -51,6 +51,8 @@ def assemble(
         )
     torch.manual_seed(config.seed)
     student = build_student(config, num_classes)
+    millions = sum(parameter.numel() for parameter in student.parameters()) / 1e6
+    log.info("training %s: %.2f M parameters", config.student.network, millions)
     quantisation = config.student.quantisation
     if quantisation is not None:
         quantise_network(student, quantisation)
@@ -86,6 +88,4 @@ def build_student(config: TrainConfig, num_classes: int) -> SegNetwork:
         load_weights(network, config.student.init)  # fine-tunes a whole network; a backbone is refused
     elif config.student.init is not None:
         load_start(network, config.student.init)
-    millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
-    log.info("training %s: %.2f M parameters", config.student.network, millions)
     return network

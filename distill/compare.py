@@ -3,21 +3,20 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
-from zipfile import BadZipFile
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from distill.compare_report import render_markdown, render_picture
-from distill.comparison import Counts, difference, mean_and_deviation
+from distill.comparison import difference, mean_and_deviation, read_counts
 from distill.config import TrainConfig
 from distill.finish import PER_IMAGE_FILE
 from distill.run import TrainingRun, read_json
 from distill.train import train
 from modelpack.atomic import write_json, write_text
 from modelpack.environment import fingerprint
-from modelpack.errors import CheckpointError, SettingsError
+from modelpack.errors import SettingsError
 from modelpack.recipe import merge
 from modelpack.settings import StrictModel, parse_settings
 
@@ -34,11 +33,22 @@ PAPER_VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+class Variant(NamedTuple):
+    """One row of the table."""
+
+    methods: list[dict[str, Any]]
+    teacher: str | None
+    """Of `CompareConfig.teachers`; None: the recipe's."""
+
+
 class CompareConfig(StrictModel):
     """What is compared. Everything else of the recipe is the same for all variants."""
 
     variants: dict[str, list[dict[str, Any]]] = PAPER_VARIANTS
     """Name -> list of methods, as in `methods:`."""
+    teachers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Name -> settings laid upon the section `teacher`: each variant with methods learns from each of them,
+    as the row `VARIANT, teacher NAME`. Empty: from the recipe's."""
     against: tuple[str, ...] | None = None
     """Variants that every other one is compared with. None: those of `alone` and `kd` that are trained."""
     seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
@@ -47,11 +57,11 @@ class CompareConfig(StrictModel):
     def _against_is_there(self) -> Self:
         if not self.variants:
             raise ValueError("variants must name at least one list of methods")
-        unknown = [name for name in self.against or () if name not in self.variants]
+        unknown = [name for name in self.against or () if name not in self.trained]
         if unknown:
             raise ValueError(
                 f"against names {', '.join(unknown)}, which is no variant; "
-                f"there are {', '.join(self.variants)}"
+                f"there are {', '.join(self.trained)}"
             )
         if not self.seeds:
             raise ValueError("seeds must name at least one seed")
@@ -62,7 +72,19 @@ class CompareConfig(StrictModel):
         """`against`, resolved."""
         if self.against is not None:
             return self.against
-        return tuple(name for name in ("alone", "kd") if name in self.variants)
+        return tuple(name for name in ("alone", "kd") if name in self.trained)
+
+    @property
+    def trained(self) -> dict[str, Variant]:
+        """What is trained, by the name of its row. Without methods, a teacher makes no difference."""
+        found = {}
+        for name, methods in self.variants.items():
+            if not methods or not self.teachers:
+                found[name] = Variant(methods, next(reversed(self.teachers), None))
+                continue
+            for teacher in self.teachers:
+                found[f"{name}, teacher {teacher}"] = Variant(methods, teacher)
+        return found
 
 
 def compare(values: Mapping[str, Any], compare_config: CompareConfig, source: str) -> Path:
@@ -72,12 +94,12 @@ def compare(values: Mapping[str, Any], compare_config: CompareConfig, source: st
     """
     base = parse_settings(TrainConfig, values, source)
     folder = base.output / COMPARE_FOLDER
-    base = with_teacher(values, base, source)
+    bases = with_each_teacher(values, base, compare_config.teachers, source)
     for seed in compare_config.seeds:
-        for name, methods in compare_config.variants.items():
+        for name, variant in compare_config.trained.items():
             run = variant_folder(base.output, name, seed)
             log.info("%s, seed %d", name, seed)
-            train(variant_config(base, methods, seed, source), run)
+            train(variant_config(bases[variant.teacher], variant.methods, seed, source), run)
     result = summarise(base, compare_config)
     write_json(folder / "compare.json", result)
     write_text(folder / "compare.md", render_markdown(result))
@@ -98,11 +120,33 @@ def teacher_config(values: Mapping[str, Any], config: TrainConfig, source: str) 
     return parse_settings(TrainConfig, merge(plain, teacher.train), f"{source} (teacher.train)")
 
 
-def with_teacher(values: Mapping[str, Any], config: TrainConfig, source: str) -> TrainConfig:
-    """The same settings with a teacher checkpoint: as given, or trained now into `output/teacher`."""
+def with_each_teacher(
+    values: Mapping[str, Any], config: TrainConfig, teachers: Mapping[str, Any], source: str
+) -> dict[str | None, TrainConfig]:
+    """The same settings with each teacher of `CompareConfig.teachers`, trained into `output/teacher-NAME`.
+
+    Without such, with the recipe's, under None. Raises SettingsError where they would all be one checkpoint.
+    """
+    bases: dict[str | None, TrainConfig] = {}
+    for name, over in teachers.items():
+        merged = merge(values, {"teacher": over})
+        base = parse_settings(TrainConfig, merged, f"{source} (compare.teachers.{name})")
+        if base.teacher is not None and base.teacher.checkpoint is not None and "checkpoint" not in over:
+            raise SettingsError(
+                f"{source}: teacher.checkpoint is one teacher for all of compare.teachers. Leave it out, "
+                f"and {name!r} is trained, or give each its own checkpoint."
+            )
+        bases[name] = with_teacher(merged, base, source, f"{TEACHER_FOLDER}-{name}")
+    return bases or {None: with_teacher(values, config, source)}
+
+
+def with_teacher(
+    values: Mapping[str, Any], config: TrainConfig, source: str, folder_name: str = TEACHER_FOLDER
+) -> TrainConfig:
+    """The same settings with a teacher checkpoint: as given, or trained now into `output/folder_name`."""
     if config.teacher is None or config.teacher.checkpoint is not None:
         return config
-    folder = config.output / TEACHER_FOLDER
+    folder = config.output / folder_name
     train(teacher_config(values, config, source), folder)
     return config.model_copy(update={"teacher": config.teacher.model_copy(update={"checkpoint": folder})})
 
@@ -122,9 +166,12 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
         name: {
             seed: TrainingRun.open(variant_folder(base.output, name, seed)) for seed in compare_config.seeds
         }
-        for name in compare_config.variants
+        for name in compare_config.trained
     }
-    counts = {name: {seed: _counts(run) for seed, run in by_seed.items()} for name, by_seed in runs.items()}
+    counts = {
+        name: {seed: read_counts(run.folder / PER_IMAGE_FILE) for seed, run in by_seed.items()}
+        for name, by_seed in runs.items()
+    }
     zero = base.evaluation.absent == "zero"
     rows = []
     for name, by_seed in runs.items():
@@ -138,7 +185,8 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
         rows.append(
             {
                 "variant": name,
-                "methods": compare_config.variants[name],
+                "methods": compare_config.trained[name].methods,
+                "teacher": compare_config.trained[name].teacher,
                 "miou_percent": mious,
                 "mean": mean,
                 "deviation": deviation,
@@ -148,15 +196,12 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
         )
     first = next(iter(next(iter(runs.values())).values()))
     start = first.result.get("started_from")
-    teacher = next(
-        (
-            run.result["teacher"]
-            for by_seed in runs.values()
-            for run in by_seed.values()
-            if run.result["teacher"]
-        ),
-        None,
-    )
+    teachers = {
+        compare_config.trained[name].teacher: run.result["teacher"]
+        for name, by_seed in runs.items()
+        for run in by_seed.values()
+        if run.result["teacher"]
+    }
     return {
         "name": base.name,
         "student": {
@@ -165,7 +210,8 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
             "quantisation": base.student.quantisation and base.student.quantisation.model_dump(mode="json"),
             "started_from": start and {key: start[key] for key in ("network", "weights_sha256", "report")},
         },
-        "teacher": teacher,
+        "teacher": next(reversed(teachers.values()), None),
+        "teachers": {name: teacher for name, teacher in teachers.items() if name is not None},
         "seeds": list(compare_config.seeds),
         "steps": base.optim.steps,
         "batch": base.optim.batch,
@@ -180,16 +226,6 @@ def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any
         "rows": rows,
         "environment": fingerprint(),
     }
-
-
-def _counts(run: TrainingRun) -> Counts:
-    path = run.folder / PER_IMAGE_FILE
-    try:
-        with np.load(path) as file:
-            counts: Counts = file["counts"].astype(np.int64)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise CheckpointError(f"{path} is damaged ({error}). Remove its folder and train again.") from error
-    return counts
 
 
 def _mean_per_class(runs: Mapping[int, TrainingRun]) -> dict[str, float | None]:

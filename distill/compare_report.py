@@ -31,10 +31,9 @@ def render_markdown(result: Mapping[str, Any]) -> str:
         "| variant | mIoU | " + " | ".join(f"difference to {other}" for other in others) + " | seeds |",
         "|---|---|" + "---|" * len(others) + "---|",
     ]
-    if result["teacher"]:
-        teacher = result["teacher"]
+    for title, teacher in _teachers(result).items():
         lines.append(
-            f"| teacher ({teacher['network']}) | {100 * teacher['miou']:.2f} |" + " |" * (len(others) + 1)
+            f"| {title} ({teacher['network']}) | {100 * teacher['miou']:.2f} |" + " |" * (len(others) + 1)
         )
     start = result["student"].get("started_from")
     if start and start["report"]:
@@ -55,7 +54,7 @@ def render_markdown(result: Mapping[str, Any]) -> str:
     ]
     for name in rows[0]["iou_per_class"]:
         lines.append(f"| {name} | " + " | ".join(_cell(row["iou_per_class"][name]) for row in rows) + " |")
-    return "\n".join([*lines, "", _where(result["environment"]), ""])
+    return "\n".join([*lines, "", describe_environment(result["environment"]), ""])
 
 
 def baselines(result: Mapping[str, Any]) -> list[str]:
@@ -98,7 +97,14 @@ def render_picture(result: Mapping[str, Any], path: Path) -> None:
     write_with(path, lambda temporary: figure.savefig(temporary, dpi=120, format="png"))
 
 
-def _where(environment: Mapping[str, Any]) -> str:
+def _teachers(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """By title; results of one teacher, and older ones, name it alone."""
+    if result.get("teachers"):
+        return {f"teacher {name}": teacher for name, teacher in result["teachers"].items()}
+    return {"teacher": result["teacher"]} if result["teacher"] else {}
+
+
+def describe_environment(environment: Mapping[str, Any]) -> str:
     """Code and machine, from `fingerprint()`."""
     cpu, git = environment["cpu"], environment["git"]
     commit = f", commit {git['commit'][:12]}{' with changes' if git['is_dirty'] else ''}" if git else ""

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+
+from modelpack.errors import CheckpointError
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -30,6 +34,16 @@ class Difference:
 def miou_of(counts: Counts, *, absent_as_zero: bool = False) -> float:
     """Dataset-level mIoU in percent of any collection of images."""
     return 100 * float(_mean_iou(counts.sum(axis=0)[None], absent_as_zero)[0])
+
+
+def read_counts(path: Path) -> Counts:
+    """What a run counted for each image. Raises CheckpointError where the file is damaged."""
+    try:
+        with np.load(path) as file:
+            counts: Counts = file["counts"].astype(np.int64)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise CheckpointError(f"{path} is damaged ({error}). Remove its folder and train again.") from error
+    return counts
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:

@@ -81,8 +81,13 @@ def draw_overlays(
         columns[title] = [
             labels.overlay(s.image_hwc, mask, 0.7) for s, mask in zip(samples, predictions, strict=True)
         ]
+    draw_sheet(path, columns)
+
+
+def draw_sheet(path: Path, columns: Mapping[str, Sequence[NDArray[np.uint8]]]) -> None:
+    """Title -> pictures (H, W, 3) RGB, one for each row; all columns have as many."""
     rows = [
-        np.hstack([_padded(_tile(column[i])) for column in columns.values()]) for i in range(len(samples))
+        np.hstack([_padded(_tile(tile)) for tile in tiles]) for tiles in zip(*columns.values(), strict=True)
     ]
     header = np.hstack([_caption(title, TILE_WIDTH_PX + GAP_PX) for title in columns])
     sheet = np.vstack([header, *rows])

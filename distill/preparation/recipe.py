@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from distill.compare import CompareConfig, variant_config, with_teacher
+from distill.compare import CompareConfig, variant_config, with_each_teacher
 from distill.config import TrainConfig
 from distill.preparation.stage import prepare
 from modelpack.recipe import section, training_part
@@ -19,12 +19,18 @@ def prepare_recipe(values: Mapping[str, Any], source: str) -> dict[str, str]:
     training = training_part(values)
     config = parse_settings(TrainConfig, training, source)
     configs = [config]
+    teachers: Mapping[str, Any] = {}
     if values.get("compare"):
         compared = parse_settings(CompareConfig, section(values, "compare"), f"{source} (compare)")
+        teachers = compared.teachers
         configs += [variant_config(config, methods, 0, source) for methods in compared.variants.values()]
     learning = [one for one in configs if any(method.preparation() is not None for method in one.methods)]
     if not learning:
         return {}
-    teacher = with_teacher(training, config, source).teacher
-    used = [prepare(one.model_copy(update={"teacher": teacher})).values() for one in learning]
+    bases = with_each_teacher(training, config, teachers, source).values()
+    used = [
+        prepare(one.model_copy(update={"teacher": base.teacher})).values()
+        for base in bases
+        for one in learning
+    ]
     return {entry["folder"]: entry["weights_sha256"] for entries in used for entry in entries}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from afdcd.chain import Recipe, stages
+from afdcd.chain import Recipe, run_chain, stages
 from afdcd.commands import run_app
 from modelpack.command import run
 from modelpack.errors import SettingsError
@@ -145,6 +145,12 @@ def test_a_student_alone_does_not_wait_for_the_teacher(tmp_path: Path):
     needs = {stage.name: stage.needs for stage in stages(Recipe(values(tmp_path), "recipe"))}
     assert needs["train alone, seed 0"] == ()
     assert needs["train kd, seed 0"] == ("train teacher",)
+
+
+def test_a_recipe_with_several_teachers_is_sent_to_compare(tmp_path: Path):
+    section = {"compare": {"teachers": {"short": {}, "long": {}}}}
+    with pytest.raises(SettingsError, match="Compare them: afdcd distill compare recipe"):
+        run_chain(values(tmp_path) | section, "recipe")
 
 
 @pytest.mark.parametrize(

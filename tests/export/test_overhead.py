@@ -3,7 +3,7 @@
     pytest tests/export/test_overhead.py -m slow -s
 
 Bare: normalised float32 planes in, logits out, as a plain export gives them: at the image's size, as networks
-are mostly exported, and at the network's own stride. The deployed graph also casts, normalises, upsamples, and
+are mostly exported, and at the network's own stride. The deployed graph also casts, normalises, upsamples and
 takes the largest. One thread of ONNX Runtime each.
 """
 

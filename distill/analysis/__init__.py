@@ -1,0 +1,1 @@
+"""What distillation moved inside a student: features and answers beside its teacher's, before and after."""
