@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+import cv2
+
 from serve.app import create_app
 from serve.errors import ServerStartError
 from serve.http_server import BACKLOG, HttpServer
@@ -34,6 +36,7 @@ def run_server(settings: ServeSettings, on_ready: Callable[[str], None]) -> None
     """
     if settings.keys is not None:
         read_keys(settings.keys)
+    cv2.setNumThreads(0)  # several images at once are faster than several threads on one
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         if settings.workers == 0:
             _serve_alone(settings, listener, on_ready)

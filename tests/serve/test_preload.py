@@ -1,5 +1,6 @@
 """What the supervisor imports for its workers: the runtime, and never one that starts threads."""
 
+import os
 import subprocess
 import sys
 
@@ -20,8 +21,10 @@ sys.exit(0 if "onnxruntime" in sys.modules and tasks == 1 else f"{tasks} threads
 
 
 def test_the_runtime_is_imported_and_no_thread_runs_when_workers_are_forked(package):
+    # Threads of numpy's and OpenCV's BLAS are not meant: a fork makes them anew.
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", PRELOAD, str(package)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=alone)
     assert done.returncode == 0, done.stderr
 
 
