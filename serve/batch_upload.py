@@ -5,17 +5,12 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 
 from modelpack.errors import CorruptImageError, ImageError
 from serve.errors import BatchTooLargeError, EmptyBodyError, MalformedBodyError, MediaTypeError
-from serve.uploads import MULTIPART
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
+from serve.multipart import MULTIPART, PartReader
 
 ZIP_TYPES = ("application/zip", "application/x-zip-compressed")
 _ZIP_ENTRY = b"PK\x01\x02"
@@ -63,18 +58,11 @@ def uploads_in(body: bytes, content_type: str, *, max_images: int, max_bytes: in
 
 
 def _form_files(body: bytes, boundary: bytes | None, max_images: int) -> list[Upload]:
-    if not boundary:
-        raise MalformedBodyError(f"{MULTIPART} without a boundary in Content-Type.")
-    reader = _PartReader(max_images)
-    try:
-        parser = MultipartParser(boundary, reader.callbacks())
-        parser.write(body)
-        parser.finalize()
-    except MultipartParseError as error:
-        raise MalformedBodyError(f"the multipart body is malformed: {error}.") from None
-    if not reader.is_complete:
-        raise MalformedBodyError("the multipart body ends before its closing boundary.")
-    return [Upload(name, b"".join(pieces)) for name, pieces in reader.files]
+    reader = _FileReader(max_images)
+    reader.read(body, boundary)
+    return [
+        Upload(name, b"".join(pieces)) for name, pieces in zip(reader.names, reader.contents, strict=True)
+    ]
 
 
 def _zip_files(body: bytes, max_images: int, max_bytes: int) -> list[Upload]:
@@ -108,49 +96,19 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | Image
         return CorruptImageError(f"the entry does not unpack: {error}.")
 
 
-class _PartReader:
-    """Collects every part that has a file name."""
+class _FileReader(PartReader):
+    """Keeps every part that has a file name."""
 
     def __init__(self, max_files: int) -> None:
-        self.files: list[tuple[str, list[bytes]]] = []
-        self.is_complete = False
+        super().__init__()
+        self.names: list[str] = []
         self._max_files = max_files
-        self._header_name = b""
-        self._header_value = b""
-        self._is_wanted = False
 
-    def callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self._part_begin,
-            "on_header_field": self._header_field,
-            "on_header_value": self._header_content,
-            "on_header_end": self._header_end,
-            "on_part_data": self._part_data,
-            "on_end": self._end,
-        }
-
-    def _part_begin(self) -> None:
-        self._is_wanted = False
-
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
-
-    def _header_content(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
-
-    def _header_end(self) -> None:
-        if self._header_name.lower() == b"content-disposition":
-            name = parse_options_header(self._header_value)[1].get(b"filename")
-            if name is not None:
-                self._is_wanted = True
-                if len(self.files) == self._max_files:
-                    raise BatchTooLargeError("files", self._max_files)
-                self.files.append((name.decode("utf-8", "replace"), []))
-        self._header_name = self._header_value = b""
-
-    def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._is_wanted:
-            self.files[-1][1].append(data[start:end])
-
-    def _end(self) -> None:
-        self.is_complete = True
+    def wants(self, disposition: dict[bytes, bytes]) -> bool:
+        name = disposition.get(b"filename")
+        if name is None:
+            return False
+        if len(self.names) == self._max_files:
+            raise BatchTooLargeError("files", self._max_files)
+        self.names.append(name.decode("utf-8", "replace"))
+        return True

@@ -1,28 +1,22 @@
 """From a request to the bytes of one image, within stated limits. Nothing is written to disk."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from serve.errors import (
     BodyTooLargeError,
     ClientGoneError,
     EmptyBodyError,
-    MalformedBodyError,
     MediaTypeError,
     SlowClientError,
 )
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
+from serve.multipart import MULTIPART, PartReader
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
 UNNAMED_TYPES = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 """Types that say nothing about a raw body; the last is what `curl --data-binary` sends unasked."""
-MULTIPART = "multipart/form-data"
 FIELD = "image"
 
 
@@ -75,66 +69,26 @@ def image_in(body: bytes, content_type: str) -> bytes:
     media_type, options = parse_options_header(content_type)
     if media_type.decode("latin-1").lower() != MULTIPART:
         return body
-    boundary = options.get(b"boundary")
-    if not boundary:
-        raise MalformedBodyError(f"{MULTIPART} without a boundary in Content-Type.")
     reader = _FieldReader()
-    try:
-        parser = MultipartParser(boundary, reader.callbacks())
-        parser.write(body)
-        parser.finalize()
-    except MultipartParseError as error:
-        raise MalformedBodyError(f"the multipart body is malformed: {error}.") from None
-    if not reader.is_complete:
-        raise MalformedBodyError("the multipart body ends before its closing boundary.")
-    if not any(reader.pieces):
+    reader.read(body, options.get(b"boundary"))
+    content = b"".join(piece for pieces in reader.contents for piece in pieces)
+    if not content:
         raise EmptyBodyError(
             f"the multipart body has no content in a field {FIELD!r}; "
             f"fields sent: {', '.join(reader.names) or 'none'}."
         )
-    return b"".join(reader.pieces)
+    return content
 
 
-class _FieldReader:
-    """Collects the first field called `image`; looks at the other fields' names only."""
+class _FieldReader(PartReader):
+    """Keeps the first field called `image`; of the others the names."""
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+        super().__init__()
         self.names: list[str] = []
-        self.is_complete = False
-        self._header_name = b""
-        self._header_value = b""
-        self._is_wanted = False
 
-    def callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self._part_begin,
-            "on_header_field": self._header_field,
-            "on_header_value": self._header_content,
-            "on_header_end": self._header_end,
-            "on_part_data": self._part_data,
-            "on_end": self._end,
-        }
-
-    def _part_begin(self) -> None:
-        self._is_wanted = False
-
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
-
-    def _header_content(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
-
-    def _header_end(self) -> None:
-        if self._header_name.lower() == b"content-disposition":
-            name = parse_options_header(self._header_value)[1].get(b"name", b"").decode("utf-8", "replace")
-            self._is_wanted = name == FIELD and FIELD not in self.names
-            self.names.append(name)
-        self._header_name = self._header_value = b""
-
-    def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._is_wanted:
-            self.pieces.append(data[start:end])
-
-    def _end(self) -> None:
-        self.is_complete = True
+    def wants(self, disposition: dict[bytes, bytes]) -> bool:
+        name = disposition.get(b"name", b"").decode("utf-8", "replace")
+        is_first = name == FIELD and FIELD not in self.names
+        self.names.append(name)
+        return is_first

@@ -10,6 +10,7 @@ from serve.batch import BatchResponse
 from serve.batch_answers import PACKERS, Container, NdjsonPacker, ZipPacker, choose_container
 from serve.batch_upload import ZIP_TYPES, check_batch_type, uploads_in
 from serve.formats import FORMATS
+from serve.multipart import MULTIPART
 from serve.negotiation import choose_format
 from serve.problems import PROBLEM_SCHEMA, declared
 from serve.rendering import Rendering
@@ -17,7 +18,7 @@ from serve.repository import Repository
 from serve.routes.segment import FORMAT_HELP, ORIGIN_HEADER, ChosenOptions, DeadlineMs, ModelName
 from serve.service import Service
 from serve.settings import ServeSettings
-from serve.uploads import MULTIPART, read_body
+from serve.uploads import read_body
 
 router = APIRouter(tags=["segmentation"])
 

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from serve.disconnect import unless_gone
 from serve.formats import FORMATS, Format, Options
+from serve.multipart import MULTIPART
 from serve.negotiation import choose_format
 from serve.problems import declared
 from serve.remembering_route import RememberingRoute, remember
@@ -15,7 +16,7 @@ from serve.repository import Repository
 from serve.service import Service
 from serve.settings import ServeSettings
 from serve.timing import Timings
-from serve.uploads import FIELD, IMAGE_TYPES, MULTIPART, check_media_type, read_body
+from serve.uploads import FIELD, IMAGE_TYPES, check_media_type, read_body
 
 router = APIRouter(tags=["segmentation"], route_class=RememberingRoute)
 
