@@ -30,8 +30,7 @@ def encode_png_labels(
 
     With a palette, viewers show its colours (values beyond it are black) and readers of indexed images still
     get the indices; without one the PNG is greyscale. Rows are stored as differences to the row above,
-    mostly zeros: for label maps as small as the best filters and several times faster. `text`: remarks that
-    travel in the file.
+    which leaves mostly zeros. `text`: remarks that travel in the file.
     """
     if mask_hw.ndim != 2 or mask_hw.dtype != np.uint8 or not mask_hw.size:
         raise ShapeError(

@@ -41,7 +41,7 @@ _NO_OPERATOR = "No conversion rule found"
 class OpenVino:
     """A graph that computes floating-point operators in float32, compiled for single images and for batches.
 
-    Graphs of one fixed shape are about a sixth faster than those that take any batch.
+    Graphs of one fixed shape are faster than those that take any batch.
 
     OpenVINO would run a float32 graph in bfloat16 wherever the CPU has it; `OpenVinoBf16` does that by name.
     Quantised operators of an int8 graph run as int8 in both.
