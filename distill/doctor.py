@@ -11,13 +11,14 @@ import numpy as np
 from distill.datasets import learned_parts, open_dataset
 from distill.datasets.dataset import DatasetSettings, MissingSplitError, SegDataset
 from distill.datasets.files import FileDataset
+from distill.datasets.folder import FolderSettings
 from distill.datasets.images import ImagesDataset
 from distill.diagnosis.diagnosis import Diagnosis
 from distill.diagnosis.finding import Finding
-from distill.diagnosis.pascal_context_rules import PASCAL_CONTEXT_RULES
-from distill.diagnosis.rules import SPLIT_RULES, class_only_evaluated, same_image_in_two_splits
+from distill.diagnosis.rules import FILE_RULES, PAIR_RULES, VALUE_RULES, Rules
 from distill.diagnosis.scan import Scan, scan
 from distill.diagnosis.unlabelled_rules import UNLABELLED_RULES, masks_among_images
+from distill.diagnosis.usual_mistakes import USUAL_MISTAKES
 from modelpack.errors import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -30,9 +31,6 @@ QUICK_BYTES = 500_000_000
 """Image files per split that it reads at most; large pictures take long to decode."""
 QUICK_GENERATED = 64
 """Samples per split of a dataset that is drawn, not read."""
-
-RULES_OF_DATASETS = {"pascal_context": PASCAL_CONTEXT_RULES}
-"""What is looked for beside the rules for all, by the dataset's name."""
 
 _REPORT_EVERY_S = 5.0
 
@@ -61,18 +59,27 @@ def examine(
             continue
         for dataset in parts:
             indices = _chosen(dataset, quick)
-            scans.append(scan(dataset, indices, _reporter(dataset)))
+            has_classes_file = isinstance(settings, FolderSettings)
+            scans.append(scan(dataset, indices, _reporter(dataset), has_classes_file=has_classes_file))
             if isinstance(dataset, ImagesDataset):
-                findings += [finding for rule in UNLABELLED_RULES for finding in rule(scans[-1])]
+                findings += _found(UNLABELLED_RULES, scans[-1])
                 findings += masks_among_images(dataset, indices)
             else:
-                rules = (*SPLIT_RULES, *RULES_OF_DATASETS.get(settings.name, ()))
-                findings += [finding for rule in rules for finding in rule(scans[-1])]
+                findings += _of_split(scans[-1], USUAL_MISTAKES.get(settings.name, ()))
     for first, second in combinations(scans, 2):
-        findings += same_image_in_two_splits(first, second)
-        if first.split == "train":
-            findings += class_only_evaluated(first, second)
+        findings += [finding for rule in PAIR_RULES for finding in rule(first, second)]
     return Diagnosis(settings.name, scans, _merged(findings))
+
+
+def _of_split(scanned: Scan, own_rules: Rules) -> list[Finding]:
+    """An error that the dataset's own rules explain is not explained a second time by those for all."""
+    own = _found(own_rules, scanned)
+    is_explained = any(finding.severity == "error" for finding in own)
+    return own + _found(FILE_RULES if is_explained else (*FILE_RULES, *VALUE_RULES), scanned)
+
+
+def _found(rules: Rules, scanned: Scan) -> list[Finding]:
+    return [finding for rule in rules for finding in rule(scanned)]
 
 
 def _merged(findings: Sequence[Finding]) -> list[Finding]:

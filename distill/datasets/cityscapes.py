@@ -44,6 +44,10 @@ _LAST_ID = 33
 _LICENCE_PLATE = 255
 """Id -1, as a uint8 file stores it."""
 
+_ABOUT_TRAIN_IDS = (
+    "There are *_labelTrainIds.png, but labelIds are read: unpack them from gtFine_trainvaltest.zip."
+)
+
 
 class CityscapesSettings(DatasetSettings):
     """`root` holds leftImg8bit/SPLIT/CITY/*_leftImg8bit.png and gtFine/SPLIT/CITY/*_gtFine_labelIds.png."""
@@ -70,9 +74,14 @@ def _entries(root: Path, split: str) -> list[Entry]:
         )
     entries: list[Entry] = []
     for city in sorted(folder.name for folder in images.iterdir() if folder.is_dir()):
-        entries += pair_files(
-            root,
-            images=f"leftImg8bit/{split}/{city}/{{name}}_leftImg8bit.png",
-            masks=f"gtFine/{split}/{city}/{{name}}_gtFine_labelIds.png",
-        )
+        try:
+            entries += pair_files(
+                root,
+                images=f"leftImg8bit/{split}/{city}/{{name}}_leftImg8bit.png",
+                masks=f"gtFine/{split}/{city}/{{name}}_gtFine_labelIds.png",
+            )
+        except DatasetError as error:
+            if any((root / "gtFine" / split / city).glob("*_gtFine_labelTrainIds.png")):
+                raise DatasetError(f"{error} {_ABOUT_TRAIN_IDS}") from None
+            raise
     return entries

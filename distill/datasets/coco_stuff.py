@@ -2,7 +2,8 @@
 
 Source: Caesar et al., "COCO-Stuff: Thing and Stuff Classes in Context", 2018; masks of
 `stuffthingmaps_trainval2017.zip`, where label k is COCO's category k + 1. The unused (street sign, ...)
-keep their places: networks published for this dataset have 182 outputs. Colours are ours.
+keep their places: networks published for this dataset have 182 outputs. Colours are ours: the archive has
+none, and those that MMSegmentation chose are of 171 classes, some of which share one.
 """
 
 from pathlib import Path

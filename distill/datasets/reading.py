@@ -9,6 +9,11 @@ from PIL import Image, UnidentifiedImageError
 
 from modelpack.errors import DatasetError
 
+
+class ColourMaskError(DatasetError):
+    """A mask that holds colours where class indices are read."""
+
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
 """Lossless formats only: JPEG blends class indices at every border."""
@@ -36,7 +41,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_index_mask(path: Path) -> NDArray[np.uint8]:
     """(H, W) stored values of a one-channel mask; a palette PNG gives its indices, never its colours.
 
-    Raises DatasetError for a missing or damaged file, and for 16-bit and colour masks.
+    Raises DatasetError for a missing or damaged file and for 16-bit masks, ColourMaskError for colours.
     """
     with _open_mask(path) as mask:
         if mask.mode.startswith(("I", "F")):
@@ -45,7 +50,7 @@ def read_index_mask(path: Path) -> NDArray[np.uint8]:
                 "0 to 255. Convert it to an 8-bit one-channel PNG."
             )
         if mask.mode not in ("1", "L", "P"):
-            raise DatasetError(
+            raise ColourMaskError(
                 f"mask {path} is a colour picture (mode {mask.mode}), not class indices. Convert it to one "
                 "channel, or use the dataset `folder` with `masks: colour` in its classes.yaml."
             )

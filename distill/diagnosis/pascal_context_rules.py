@@ -1,8 +1,9 @@
 """Masks that are not Pascal Context's 59 classes, though they lie where those belong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from distill.diagnosis.finding import Finding
+from distill.diagnosis.rules import Rules
 from distill.diagnosis.scan import Scan
 from modelpack.labels import IGNORE
 
@@ -45,8 +46,4 @@ def background_taken_off(scan: Scan) -> Iterator[Finding]:
         )
 
 
-PASCAL_CONTEXT_RULES: tuple[Callable[[Scan], Iterator[Finding]], ...] = (
-    masks_of_voc,
-    masks_of_459_classes,
-    background_taken_off,
-)
+PASCAL_CONTEXT_RULES: Rules = (masks_of_voc, masks_of_459_classes, background_taken_off)

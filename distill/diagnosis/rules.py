@@ -1,6 +1,6 @@
-"""What is wrong with one split, judged from its scan. Each rule is one function; the table lists them."""
+"""What is wrong with one split, judged from its scan. Each rule is one function; the tables list them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from distill.diagnosis.finding import Finding, Severity, named
 from distill.diagnosis.scan import Scan
@@ -10,14 +10,22 @@ MIN_EVALUATION_IMAGES = 5
 MAX_IGNORED_SHARE = 0.5
 _MANY_UNKNOWN = 10
 """So many stored values without a meaning are no labels at all, but a blended or compressed picture."""
+_AS_PUBLISHED = "Give the masks as the dataset's authors distribute them."
 
 
 def unreadable_files(scan: Scan) -> Iterator[Finding]:
-    if scan.unreadable:
-        first = next(iter(scan.unreadable.values()))
-        names = named(list(scan.unreadable))
-        what = f"{len(scan.unreadable)} of {scan.looked_at} samples cannot be read ({names}). The first:"
-        yield Finding("error", scan.split, what, first)
+    yield from _unreadable(scan, scan.unreadable)
+
+
+def colour_masks(scan: Scan) -> Iterator[Finding]:
+    yield from _unreadable(scan, scan.colour_masks)
+
+
+def _unreadable(scan: Scan, problems: Mapping[str, str]) -> Iterator[Finding]:
+    if problems:
+        names = named(list(problems))
+        what = f"{len(problems)} of {scan.looked_at} samples cannot be read ({names}). The first:"
+        yield Finding("error", scan.split, what, next(iter(problems.values())))
 
 
 def different_sizes_in_a_pair(scan: Scan) -> Iterator[Finding]:
@@ -38,7 +46,9 @@ def black_and_white(scan: Scan) -> Iterator[Finding]:
         scan.split,
         f"the masks hold only 0 and 255: a black-and-white picture, and 255 stands for none of "
         f"{scan.labels.num_classes} classes.",
-        "Write `names: {0: background, 255: object}` in classes.yaml, or divide the masks by 255.",
+        "Write `names: {0: background, 255: object}` in classes.yaml, or divide the masks by 255."
+        if scan.has_classes_file
+        else _AS_PUBLISHED,
     )
 
 
@@ -49,12 +59,13 @@ def unknown_values(scan: Scan) -> Iterator[Finding]:
     holders = {name for names in scan.unknown.values() for name in names}
     values = [value for value, _ in sorted(scan.unknown.items(), key=lambda item: -len(item[1]))]
     what = f"{len(holders)} of {scan.looked_at} masks hold {named(values)}, which stands for no class."
-    if values == [str(classes)] and 0 not in scan.stored_values:
+    is_one_more = values == [str(classes)] and scan.has_classes_file
+    if is_one_more and 0 not in scan.stored_values:
         what = f"the values run from 1 to {classes}, but the classes are 0 to {classes - 1}: off by one."
         way_out = (
             "Count from 1 in classes.yaml (`names: {1: road, 2: car, ...}`), or subtract 1 from the masks."
         )
-    elif values == [str(classes)]:
+    elif is_one_more:
         what = f"the values run from 0 to {classes}: one more than the {classes} classes."
         way_out = (
             "If 0 means unlabelled, count from 1 (`names: {1: road, ...}`) and write `ignore: [0]`; "
@@ -65,6 +76,8 @@ def unknown_values(scan: Scan) -> Iterator[Finding]:
             f"{len(values)} such values mean that the masks were resized with blending, compressed with "
             "loss, or are colours turned grey. Make them anew from the labels."
         )
+    elif not scan.has_classes_file:
+        way_out = _AS_PUBLISHED
     else:
         way_out = "Name these classes, list the values under `ignore`, or mend the masks."
     yield Finding("error", scan.split, what, way_out)
@@ -109,7 +122,7 @@ def classes_never_present(scan: Scan) -> Iterator[Finding]:
     way_out = (
         "They cannot be learned; check the class list." if scan.split == "train" else "They are not measured."
     )
-    if scan.has_index_masks and 0 not in scan.stored_values:
+    if scan.has_classes_file and scan.has_index_masks and 0 not in scan.stored_values:
         way_out += " The value 0 never occurs: do the masks count from 1 (`names: {1: road, 2: car, ...}`)?"
     severity: Severity = "warning" if scan.split == "train" else "info"
     what = f"{len(absent)} of {scan.labels.num_classes} classes never occur ({named(absent)})."
@@ -141,16 +154,11 @@ def _is_black_and_white(scan: Scan) -> bool:
     )
 
 
-SPLIT_RULES: tuple[Callable[[Scan], Iterator[Finding]], ...] = (
-    unreadable_files,
-    different_sizes_in_a_pair,
-    black_and_white,
-    unknown_values,
-    ignored_pixels,
-    classes_never_present,
-    too_few_images,
-    same_image_twice,
-)
+Rules = tuple[Callable[[Scan], Iterator[Finding]], ...]
+
+FILE_RULES: Rules = (unreadable_files, different_sizes_in_a_pair, too_few_images, same_image_twice)
+VALUE_RULES: Rules = (colour_masks, black_and_white, unknown_values, ignored_pixels, classes_never_present)
+"""What masks hold. Not asked where a dataset's own rules know which mistake it is."""
 
 
 def same_image_in_two_splits(first: Scan, second: Scan) -> Iterator[Finding]:
@@ -166,6 +174,8 @@ def same_image_in_two_splits(first: Scan, second: Scan) -> Iterator[Finding]:
 
 
 def class_only_evaluated(train: Scan, other: Scan) -> Iterator[Finding]:
+    if train.split != "train":
+        return
     names = [
         name
         for name, learned, asked in zip(
@@ -180,3 +190,9 @@ def class_only_evaluated(train: Scan, other: Scan) -> Iterator[Finding]:
             f"{named(names)}: in {other.split}, but not in train.",
             "Move images with these classes to train.",
         )
+
+
+PAIR_RULES: tuple[Callable[[Scan, Scan], Iterator[Finding]], ...] = (
+    same_image_in_two_splits,
+    class_only_evaluated,
+)

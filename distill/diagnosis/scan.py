@@ -13,6 +13,7 @@ from distill.datasets.dataset import SegDataset
 from distill.datasets.files import FileDataset
 from distill.datasets.label_table import UNKNOWN
 from distill.datasets.mask_formats import IndexMasks
+from distill.datasets.reading import ColourMaskError
 from modelpack.errors import DatasetError
 from modelpack.labels import IGNORE, LabelSet
 
@@ -34,6 +35,8 @@ class Scan:
     """(num_classes,) masks that hold the class."""
     has_index_masks: bool
     """Whether stored values are indices as written in the files, and not colours."""
+    has_classes_file: bool = True
+    """Whether a `classes.yaml` says what they mean; else those do who published the dataset."""
     ignored_pixels: int = 0
     pixels: int = 0
     stored_values: set[int] = field(default_factory=set)
@@ -44,6 +47,8 @@ class Scan:
     """Stored value or colour without a meaning -> samples that hold it."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Sample -> what is wrong with its image or mask."""
+    colour_masks: dict[str, str] = field(default_factory=dict)
+    """The same of those whose mask holds colours where indices are read."""
     mismatched: list[str] = field(default_factory=list)
     """Samples whose image and mask differ in size."""
     without_labels: list[str] = field(default_factory=list)
@@ -59,6 +64,7 @@ class _Look:
 
     name: str
     problem: str = ""
+    is_colour_mask: bool = False
     size: tuple[int, int] = (0, 0)
     mask_size: tuple[int, int] = (0, 0)
     digest: bytes = b""
@@ -68,7 +74,11 @@ class _Look:
 
 
 def scan(
-    dataset: SegDataset, indices: Sequence[int], progress: Callable[[int], None] = lambda _: None
+    dataset: SegDataset,
+    indices: Sequence[int],
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    has_classes_file: bool = True,
 ) -> Scan:
     """`progress` hears the number of samples done."""
     classes = dataset.labels.num_classes
@@ -81,6 +91,7 @@ def scan(
         np.zeros(classes, np.int64),
         np.zeros(classes, np.int64),
         isinstance(dataset, FileDataset) and isinstance(dataset.masks, IndexMasks),
+        has_classes_file,
     )
     with ThreadPoolExecutor(_THREADS) as pool:
         for done, look in enumerate(pool.map(lambda index: _look(dataset, index, table), indices), 1):
@@ -99,7 +110,7 @@ def _look(dataset: SegDataset, index: int, table: NDArray[np.uint8]) -> _Look:
         unknown_hw = table[stored_hw] == UNKNOWN
         unknown = dataset.masks.name_values(entry.mask_path, unknown_hw) if unknown_hw.any() else []
     except DatasetError as error:
-        return _Look(entry.name, problem=str(error))
+        return _Look(entry.name, str(error), isinstance(error, ColourMaskError))
     return _described(entry.name, image_hwc, stored_hw, tuple(unknown))
 
 
@@ -111,12 +122,12 @@ def _described(
     digest.update(np.ascontiguousarray(image_hwc).data)
     stored = np.bincount(stored_hw.ravel(), minlength=256)
     mask_size = (stored_hw.shape[0], stored_hw.shape[1])
-    return _Look(name, "", (height, width), mask_size, digest.digest(), stored, unknown)
+    return _Look(name, "", False, (height, width), mask_size, digest.digest(), stored, unknown)
 
 
 def _add(found: Scan, look: _Look, table: NDArray[np.uint8]) -> None:
     if look.problem:
-        found.unreadable[look.name] = look.problem
+        (found.colour_masks if look.is_colour_mask else found.unreadable)[look.name] = look.problem
         return
     if look.size != look.mask_size:
         found.mismatched.append(look.name)

@@ -1,12 +1,12 @@
 """What is wrong with a folder of images without labels: files that are no photographs, too few, too small."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from distill.datasets.images import ImagesDataset
 from distill.diagnosis.finding import Finding, named
-from distill.diagnosis.rules import same_image_twice, unreadable_files
+from distill.diagnosis.rules import Rules, same_image_twice, unreadable_files
 from distill.diagnosis.scan import Scan
 from modelpack.errors import DatasetError
 
@@ -41,12 +41,7 @@ def thumbnails(scan: Scan) -> Iterator[Finding]:
         )
 
 
-UNLABELLED_RULES: tuple[Callable[[Scan], Iterator[Finding]], ...] = (
-    unreadable_files,
-    too_few_to_learn_from,
-    thumbnails,
-    same_image_twice,
-)
+UNLABELLED_RULES: Rules = (unreadable_files, too_few_to_learn_from, thumbnails, same_image_twice)
 
 
 def masks_among_images(dataset: ImagesDataset, indices: Sequence[int]) -> Iterator[Finding]:
