@@ -37,15 +37,13 @@ class _Constants:
         self.model = model
         self.stored = {entry.name: entry for entry in model.graph.initializer}
         self.makers = {name: node for node in model.graph.node for name in node.output}
-        self._known: dict[str, bool] = {}
+        self._held = set(self.stored)
+        for node in model.graph.node:  # in the order of computation, which ONNX asks for
+            if all(source in self._held for source in node.input if source):
+                self._held.update(node.output)
 
     def holds(self, name: str) -> bool:
-        if name not in self._known:
-            maker = self.makers.get(name)
-            self._known[name] = name in self.stored or (
-                maker is not None and all(self.holds(source) for source in maker.input if source)
-            )
-        return self._known[name]
+        return name in self._held
 
     def values(self, names: tuple[str, ...]) -> Mapping[str, NDArray[np.generic]]:
         """Of tensors that `holds` is true for."""
