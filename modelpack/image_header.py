@@ -26,7 +26,7 @@ class ImageHeader:
     width: int
     height: int
     orientation: int = 1
-    """EXIF orientation, 1-8, of a JPEG; 1 is upright, 5-8 swap width and height."""
+    """EXIF orientation, 1-8, of a JPEG; 1 is upright, 5-8 swap width and height. OpenCV reads the others'."""
 
     @property
     def num_pixels(self) -> int:

@@ -47,3 +47,31 @@ def huge_jpeg(width, height):
     frame = data.index(b"\xff\xc0")
     data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
     return bytes(data)
+
+
+def _chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def png_with(pixel_data, width=64, height=48, interlaced=0, chunk_bytes=1 << 20):
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, interlaced)
+    parts = [pixel_data[start : start + chunk_bytes] for start in range(0, len(pixel_data), chunk_bytes)]
+    chunks = [(b"IHDR", header), *((b"IDAT", part) for part in parts), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*each) for each in chunks)
+
+
+def zeros_deflated(size_bytes):
+    """Made of one block again and again, which is much faster than deflating so many zeros."""
+    piece = 1 << 20
+    deflater = zlib.compressobj(9)
+    first = deflater.compress(bytes(piece)) + deflater.flush(zlib.Z_FULL_FLUSH)
+    again = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = again.compress(bytes(piece)) + again.flush(zlib.Z_FULL_FLUSH)
+    return first + block * (size_bytes // piece - 1) + b"\x03\x00" + bytes(4)
+
+
+def endless_scans():
+    """A progressive JPEG whose last scan comes again and again."""
+    data = encode(picture(), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * 5000 + data[-2:]

@@ -71,12 +71,27 @@ def test_a_jpeg_is_turned_upright(orientation):
     assert upright.flags.c_contiguous
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
-def test_other_formats_are_taken_as_stored(kind, options):
+def test_other_formats_are_turned_upright_too(kind, options, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     data = encode(picture(), kind, exif=exif, **options)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    assert np.array_equal(decode_image(data, max_pixels=MAX_PIXELS), upright)
+
+
+def test_of_an_animated_png_the_first_frame_counts():
+    second = Image.fromarray(255 - picture())
+    data = encode(picture(), "PNG", save_all=True, append_images=[second])
     assert np.array_equal(decode_image(data, max_pixels=MAX_PIXELS), picture())
+
+
+def test_an_animated_webp_is_refused():
+    second = Image.fromarray(255 - picture())
+    data = encode(picture(), "WEBP", save_all=True, append_images=[second])
+    with pytest.raises(UnsupportedImageError, match="animated"):
+        decode_image(data, max_pixels=MAX_PIXELS)
 
 
 @pytest.mark.parametrize("data", [huge_png(20_000, 20_000), huge_jpeg(13_000, 13_000)], ids=["png", "jpeg"])
