@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelpack.errors import PackageError, ShapeError
+from modelpack.runtimes.gathered import Gathered
 
 DIMENSIONS = ("batch", "height", "width", "channels")
 """What the axes of the input are called where the graph leaves one open."""
@@ -37,7 +38,7 @@ class ImageInput:
             f"{source} is no deployed graph: it takes {found}, and must take one uint8 (N, H, W, 3)."
         )
 
-    def check(self, images: NDArray[Any]) -> None:
+    def check(self, images: NDArray[Any] | Gathered) -> None:
         """Raises ShapeError for images that the graph cannot take."""
         fits = images.dtype == np.uint8 and images.ndim == len(self.shape) and images.size > 0
         if fits and all(

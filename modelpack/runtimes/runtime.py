@@ -1,5 +1,6 @@
 """What every runtime is: a loaded graph that turns pixels into named outputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -68,3 +69,14 @@ class TimedRuntime(Protocol):
 
     def run_timed(self, images_nhwc_u8: NDArray[np.uint8]) -> tuple[dict[str, NDArray[Any]], StageTimes]:
         """What `run` gives, and the stages of this very call. Errors are those of `run`."""
+
+
+@runtime_checkable
+class GatheringRuntime(Protocol):
+    """A runtime that puts arrays together where it needs them. Optional: `isinstance` finds out."""
+
+    def run_gathered(self, images_nhwc_u8: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[Any]]:
+        """What `run` gives for the arrays one after the other as one batch; they have one image size.
+
+        They are copied once, into memory that is kept for the next call; on CUDA that memory is page-locked.
+        """

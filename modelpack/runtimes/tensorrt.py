@@ -1,6 +1,7 @@
 """TensorRT plans on an NVIDIA GPU, through whichever TensorRT they were built with; no torch."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from modelpack.errors import PackageError, RuntimeUnavailableError
 from modelpack.runtimes.cuda_libraries import missing_device
+from modelpack.runtimes.gathered import Gathered
 from modelpack.runtimes.image_input import ImageInput
 from modelpack.runtimes.runtime import StageTimes
 from modelpack.tensorrt.batches import choose_profile, describe
@@ -70,13 +72,20 @@ class TensorRTRuntime:
 
         Raises ShapeError for what does not fit.
         """
-        outputs, _ = self._run(images_nhwc_u8, is_timed=False)
-        return outputs
+        self._input.check(images_nhwc_u8)
+        return self._run(Gathered([images_nhwc_u8]), is_timed=False)[0]
+
+    def run_gathered(self, images_nhwc_u8: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[Any]]:
+        """See `GatheringRuntime`: they are put together in a lane's pinned memory."""
+        images = Gathered(images_nhwc_u8)
+        self._input.check(images)
+        return self._run(images, is_timed=False)[0]
 
     def run_timed(self, images_nhwc_u8: NDArray[np.uint8]) -> tuple[dict[str, NDArray[Any]], StageTimes]:
         """The same with the time of each stage, all parts together."""
         begun = time.perf_counter()
-        outputs, times = self._run(images_nhwc_u8, is_timed=True)
+        self._input.check(images_nhwc_u8)
+        outputs, times = self._run(Gathered([images_nhwc_u8]), is_timed=True)
         host_ms = (time.perf_counter() - begun) * 1e3
         return outputs, _total(times, host_ms)
 
@@ -98,15 +107,12 @@ class TensorRTRuntime:
         self._lanes.close()
         self._engine.close()
 
-    def _run(
-        self, images: NDArray[np.uint8], *, is_timed: bool
-    ) -> tuple[dict[str, NDArray[Any]], list[StageTimes]]:
-        self._input.check(images)
+    def _run(self, images: Gathered, *, is_timed: bool) -> tuple[dict[str, NDArray[Any]], list[StageTimes]]:
         profile, parts = choose_profile(self._engine.profiles, images.shape)
         answers, times = [], []
         with self._lanes.borrow() as lane:
             for start, size in zip(np.cumsum((0, *parts)), parts, strict=False):
-                outputs, stages = lane.run(images[start : start + size], profile, is_timed=is_timed)
+                outputs, stages = lane.run(images.part(start, size), profile, is_timed=is_timed)
                 answers.append(outputs)
                 times += [stages] if stages is not None else []
         if len(answers) == 1:

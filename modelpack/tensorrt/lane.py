@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelpack.errors import SegError
+from modelpack.runtimes.gathered import Gathered
 from modelpack.runtimes.runtime import StageTimes
 from modelpack.tensorrt.device import Device, DeviceError
 from modelpack.tensorrt.engine import Engine, Profile, Shape, TensorInfo
@@ -53,7 +54,7 @@ class Lane:
         """Profile -> the shape that its context is set to, with the addresses of now."""
 
     def run(
-        self, images: NDArray[np.uint8], profile: Profile, *, is_timed: bool = False
+        self, images: Gathered, profile: Profile, *, is_timed: bool = False
     ) -> tuple[dict[str, NDArray[Any]], StageTimes | None]:
         """Outputs by name, and where the time went if that was asked for.
 
@@ -82,12 +83,12 @@ class Lane:
         self._device.free_stream(self._stream)
 
     def _run(
-        self, images: NDArray[np.uint8], profile: Profile, is_timed: bool
+        self, images: Gathered, profile: Profile, is_timed: bool
     ) -> tuple[dict[str, NDArray[Any]], StageTimes | None]:
         called = time.perf_counter()
         known = self._prepare(profile, images.shape)
         source = self._staging[self._input.name]
-        np.copyto(source.view(self._input.dtype, images.shape), images)
+        images.copy_into(source.view(self._input.dtype, images.shape))
         way = self._choose_way(profile, images.shape, known)
         events = self._new_events() if is_timed else []
         begun = time.perf_counter()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from modelpack.errors import PackageError, RuntimeUnavailableError, SegError, ShapeError
-from modelpack.runtimes.runtime import TimedRuntime
+from modelpack.runtimes.runtime import GatheringRuntime, TimedRuntime
 from modelpack.runtimes.tensorrt import DEFAULT_LANES, TensorRTRuntime
 from modelpack.tensorrt import lane
 from modelpack.tensorrt.device import DeviceError
@@ -46,6 +46,15 @@ def test_views_are_taken(load):
 @pytest.mark.parametrize("n", [9, 16, 17])
 def test_a_batch_larger_than_the_plan_takes_goes_in_parts(load, n):
     assert_answers(load().run(images(n)), images(n))
+
+
+@pytest.mark.parametrize("sizes", [(1,), (2, 1, 3), (9, 8, 1)], ids=["one", "some", "more than fit"])
+def test_gathered_arrays_are_answered_as_one_batch(load, sizes):
+    runtime = load()
+    assert isinstance(runtime, GatheringRuntime)
+    for seed in (0, 10):
+        parts = [images(n, seed=seed + place) for place, n in enumerate(sizes)]
+        assert_answers(runtime.run_gathered(parts), np.concatenate(parts))
 
 
 @pytest.mark.parametrize(
