@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from afdcd.client.answer import BatchLine, ClientAnswer, answer_of, batch_line
 from afdcd.client.errors import error_of
 from afdcd.client.question import Image, Question, authorisation, batch_files, encoded
+from afdcd.client.zip_answers import Container, zip_lines
 
 DEFAULT = Question()
 
@@ -66,22 +67,28 @@ class Client:
             time.sleep(error.retry_after_s)
         raise AssertionError("the last try returns or raises")
 
-    def segment_batch(self, images: Sequence[Image], question: Question = DEFAULT) -> Iterator[BatchLine]:
-        """One line for each image in their order, as they arrive.
+    def segment_batch(
+        self, images: Sequence[Image], question: Question = DEFAULT, container: Container = "ndjson"
+    ) -> Iterator[BatchLine]:
+        """One line for each image in their order, as they arrive; out of a zip, which is smaller, at the end.
 
         Raises ServiceError for the batch as a whole; what is wrong with one image is in its line.
         """
+        files = batch_files(images)
         with self._http.stream(
             "POST",
             "/v1/segment/batch",
-            params=question.params,
+            params={**question.params, "container": container},
             headers=question.headers,
-            files=batch_files(images),
+            files=files,
         ) as response:
             if not response.is_success:
                 response.read()
                 raise error_of(response)
             origin = response.headers.get("x-model", "")
+            if container == "zip":
+                yield from zip_lines(response.read(), [name for _, (name, _) in files], origin)
+                return
             for line in response.iter_lines():
                 yield batch_line(line, origin)
 

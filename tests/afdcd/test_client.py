@@ -71,6 +71,24 @@ def test_a_batch_answers_each_image(client):
     assert last.unwrap().content == good.unwrap().content
 
 
+@pytest.mark.parametrize("response_format", ["stats", "npy", "png"])
+def test_a_batch_out_of_a_zip_says_the_same_as_lines(response_format, client, tmp_path):
+    file = tmp_path / "photo.png"
+    file.write_bytes(encode_png_rgb(IMAGE))
+    question = Question(format=response_format)
+    lines, zipped = (
+        list(client.segment_batch([IMAGE, b"no image", file], question, container))
+        for container in ("ndjson", "zip")
+    )
+    assert [(line.index, line.name) for line in zipped] == [(0, "0"), (1, "1"), (2, "photo.png")]
+    assert [line.error and line.error.status for line in zipped] == [None, 415, None]
+    for got, expected in zip(zipped[::2], lines[::2], strict=True):
+        if response_format == "stats":
+            assert got.unwrap().json() == expected.unwrap().json()
+        else:
+            assert got.unwrap().content == expected.unwrap().content
+
+
 def test_a_batch_that_is_refused_as_a_whole_raises(client):
     with pytest.raises(ServiceError, match="unknown class 'sky'"):
         list(client.segment_batch([IMAGE], Question(classes=("sky",))))
@@ -92,7 +110,11 @@ def test_async_client_does_the_same(url):
     async def ask():
         async with AsyncClient(url) as client:
             masks = await asyncio.gather(*(client.mask(IMAGE) for _ in range(4)))
-            lines = [line async for line in client.segment_batch([IMAGE, IMAGE], Question(format="npy"))]
+            lines = [
+                line
+                for container in ("ndjson", "zip")
+                async for line in client.segment_batch([IMAGE, IMAGE], Question(format="npy"), container)
+            ]
             return [*masks, *(line.unwrap().mask() for line in lines)], await client.is_ready()
 
     masks, is_ready = asyncio.run(ask())
