@@ -37,6 +37,8 @@ class ServiceConfig(StrictModel):
     process with a thread for each core, and a process with one thread for each core."""
     int8: bool = True
     """Also our service with the package's verified int8 artifact, where it has one."""
+    shadow: dict[str, Any] | None = None
+    """Also our service with a shadow beside its answers, by its settings: `package`, `share` and so on."""
     timeout_seconds: PositiveFloat = 10.0
     """Of one request; then the client hangs up."""
     seed: NonNegativeInt = 0

@@ -14,7 +14,7 @@ from bench.service.heats import Heat
 from bench.service.in_process import InProcess
 
 MOST_REQUESTS = 10_000_000
-OURS, NAIVE, OURS_INT8 = "ours", "naive", "ours-int8"
+OURS, NAIVE, OURS_INT8, OURS_SHADOWED = "ours", "naive", "ours-int8", "ours-shadowed"
 IN_PROCESS = "in-process"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from bench.load.generators import Generators
 from bench.load.open_target import describe_server
@@ -11,11 +12,20 @@ from bench.load.target import Body, HttpTarget
 from bench.messages import OpenOrder
 from bench.plan import BenchImage
 from bench.service.config import ServiceConfig
-from bench.service.contestants import NAIVE, OURS, OURS_INT8, Contestant, Service, WithoutHttp
+from bench.service.contestants import (
+    NAIVE,
+    OURS,
+    OURS_INT8,
+    OURS_SHADOWED,
+    Contestant,
+    Service,
+    WithoutHttp,
+)
 from bench.service.heats import ALONE, FEW, MANY, Heat
 from bench.service.images import multipart_body, read_images
 from bench.service.in_process import InProcess
 from bench.service.naive_process import PATH, naive_served
+from bench.service.shadowed import shadow_settings, wait_for_shadow
 from modelpack.cpu import usable_cores
 from modelpack.errors import SettingsError
 from modelpack.manifest import Artifact
@@ -54,8 +64,8 @@ def open_field(config: ServiceConfig) -> Iterator[Field]:
             generators = stack.enter_context(Generators(1, _target(server.url + path, bodies)))
             return Service(name, server, generators, describe_server(server.url) or {"graph": graph.name})
 
-        def our_service(name: str, artifact: Artifact) -> Service:
-            settings = {"artifact": artifact.name, "device": "cpu", **config.serve}
+        def our_service(name: str, artifact: Artifact, **more: Any) -> Service:
+            settings = {"artifact": artifact.name, "device": "cpu", **config.serve, **more}
             return service(name, stack.enter_context(served(package.path, settings)), SEGMENT_PATH)
 
         services = [our_service(OURS, graph)]
@@ -64,6 +74,9 @@ def open_field(config: ServiceConfig) -> Iterator[Field]:
         )
         if config.int8 and (int8 := graph_of(package, "int8")) is not None:
             services.append(our_service(OURS_INT8, int8))
+        if config.shadow is not None:
+            services.append(our_service(OURS_SHADOWED, graph, **shadow_settings(config.shadow)))
+            wait_for_shadow(services[-1].server.url)
         order = OpenOrder(
             package=package.path.resolve(),
             artifact=graph.name,

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from bench.__main__ import app
+from bench.load.server_process import ServerError
 from bench.messages import OpenOrder
 from bench.plan import noise_image
 from bench.service.config import ServiceConfig
@@ -90,12 +91,20 @@ def test_a_package_without_an_fp32_graph_is_refused(package, tmp_path):
         pass
 
 
+def test_a_shadow_that_cannot_be_loaded_is_said(package, tmp_path):
+    shadow = {"package": str(tmp_path / "nowhere")}
+    config = ServiceConfig(package=package.path, serve={"workers": 1}, shadow=shadow)
+    with pytest.raises(ServerError, match=r"no shadow to measure \(failed\).*nowhere"), open_field(config):
+        pass
+
+
 @pytest.mark.slow
 def test_everybody_is_measured_and_the_files_are_left(package, tmp_path):
     quick = ["rounds=2", "seconds=0.3", "warm_up_seconds=0.1", "serve.workers=2"]
+    quick += [f"shadow.package={package.path}", "shadow.share=1"]
     assert run(app, ["serve", str(package.path), *quick, "--out", str(tmp_path)], "afdcd bench") in (0, 1)
     result = ServiceResult.read(tmp_path / "service.json")
-    assert [entry.name for entry in result.contestants][:2] == ["ours", "naive"]
+    assert [entry.name for entry in result.contestants][:3] == ["ours", "naive", "ours-shadowed"]
     assert {bar.name for bar in result.bars} >= {
         "ours-4-of-in-process",
         "ours-16-of-naive",
