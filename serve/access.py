@@ -50,17 +50,17 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             needed = scope_for(scope["method"], scope["path"])
-            refusal = None if needed is None else self._refusal(Headers(scope=scope), needed)
+            refusal = None if needed is None else self._refusal(scope, needed)
             if refusal is not None:
                 response = await answer(Request(scope), refusal)
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _refusal(self, headers: Headers, needed: Needed) -> RequestError | None:
+    def _refusal(self, scope: Scope, needed: Needed) -> RequestError | None:
         if self._key_file is None:
-            return self._foreign_page(headers) if needed == Needed.ADMIN else None
-        secret = _secret_in(headers)
+            return self._foreign_page(Headers(scope=scope)) if needed == Needed.ADMIN else None
+        secret = _secret_in(Headers(scope=scope))
         if not secret:
             return UnauthorizedError("this needs an API key, as Authorization: Bearer KEY or X-API-Key: KEY.")
         key = self._key_file.find(secret)

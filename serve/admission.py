@@ -20,10 +20,23 @@ class Admission:
     def __init__(self, active: int, queue_length: int, metrics: Metrics) -> None:
         self._active = active
         self._queue_length = queue_length
-        self._metrics = metrics
         self._turns = asyncio.Semaphore(active)
         self._waiting = 0
+        self._in_turn = 0
         self._mean_turn_s = 0.0
+        metrics.waiting.set_function(lambda: self._waiting)
+        metrics.active.set_function(lambda: self._in_turn)
+
+    def allow(self, active: int) -> None:
+        """From now on so many turns at once, if that is more."""
+        for _ in range(active - self._active):
+            self._turns.release()
+        self._active = max(active, self._active)
+
+    @property
+    def active(self) -> int:
+        """Most turns at once."""
+        return self._active
 
     @asynccontextmanager
     async def turn(self, timings: Timings) -> AsyncIterator[None]:
@@ -37,24 +50,20 @@ class Admission:
                 retry_after_s=self._retry_after_s(),
             )
         asked = perf_counter()
-        self._count_waiting(+1)
+        self._waiting += 1
         try:
             await self._turns.acquire()
         finally:
-            self._count_waiting(-1)
+            self._waiting -= 1
         begun = perf_counter()
         timings.add("queue", (begun - asked) * 1000)
-        self._metrics.active.inc()
+        self._in_turn += 1
         try:
             yield
         finally:
             self._turns.release()
-            self._metrics.active.dec()
+            self._in_turn -= 1
             self._mean_turn_s += _SMOOTHING * (perf_counter() - begun - self._mean_turn_s)
-
-    def _count_waiting(self, change: int) -> None:
-        self._waiting += change
-        self._metrics.waiting.set(self._waiting)
 
     def _retry_after_s(self) -> int:
         """Whole seconds until the present queue has had its turns, at least one."""

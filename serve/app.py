@@ -9,8 +9,12 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from serve import openapi, problems
 from serve.access import Access
+from serve.batching.metrics import BatchMetrics
+from serve.batching.scheduler import Scheduler
 from serve.control import Alone, Control, Order
+from serve.head import Head
 from serve.keys import KeyFile
+from serve.known_requests import KnownRequests
 from serve.metrics import Metrics
 from serve.middleware import RequestContext
 from serve.mirror.mirrors import Mirrors
@@ -37,7 +41,7 @@ def create_app(
     """
     control = control or Alone()
     metrics = Metrics()
-    repository = Repository(settings, control)
+    repository = Repository(settings, control, Scheduler(BatchMetrics(metrics.registry)))
     mirrors = Mirrors(settings, control, repository, metrics.registry)
     service = Service(settings, metrics, repository, mirrors)
     statistics = Statistics()
@@ -63,6 +67,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `serve.tracing` sees more
     )
     app.state.service = service
     app.state.settings = settings
@@ -77,6 +82,8 @@ def create_app(
     problems.install(app)
     openapi.install(app, asks_for_keys=settings.keys is not None)
     key_file = None if settings.keys is None else KeyFile(settings.keys)
+    app.add_middleware(Head)
+    app.add_middleware(KnownRequests)
     app.add_middleware(Access, key_file=key_file, origins=settings.cors_origins)
     app.add_middleware(RequestContext, metrics=metrics, logs_requests=settings.log_requests, tracing=tracing)
     if settings.cors_origins:

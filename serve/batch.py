@@ -54,9 +54,9 @@ class BatchResponse(StreamingResponse):
 
     async def _packed(self) -> AsyncIterator[bytes]:
         """In the order of the images; as many at once as the service works on."""
-        settings: ServeSettings = self._request.app.state.settings
+        service: Service = self._request.app.state.service
         for index, upload in enumerate(self._uploads):
-            if len(self._running) == settings.active:
+            if len(self._running) >= service.most_active:
                 yield await self._next()
             self._running.append(asyncio.create_task(self._answer(index, upload)))
         while self._running:

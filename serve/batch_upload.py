@@ -6,11 +6,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from python_multipart.multipart import parse_options_header
-
 from modelpack.errors import CorruptImageError, ImageError
 from serve.errors import BatchTooLargeError, EmptyBodyError, MalformedBodyError, MediaTypeError
-from serve.multipart import MULTIPART, PartReader
+from serve.multipart import MULTIPART, PartReader, options_of
 
 ZIP_TYPES = ("application/zip", "application/x-zip-compressed")
 _ZIP_ENTRY = b"PK\x01\x02"
@@ -47,8 +45,8 @@ def uploads_in(body: bytes, content_type: str, *, max_images: int, max_bytes: in
     max_bytes: of all files together, unpacked. Raises MalformedBodyError, BatchTooLargeError, and
     EmptyBodyError where there is no file. An entry of a zip that is damaged is an Upload with its error.
     """
-    media_type, options = parse_options_header(content_type)
-    if media_type.decode("latin-1").lower() == MULTIPART:
+    media_type, options = options_of(content_type)
+    if media_type == MULTIPART:
         uploads = _form_files(body, options.get(b"boundary"), max_images)
     else:
         uploads = _zip_files(body, max_images, max_bytes)
@@ -60,9 +58,7 @@ def uploads_in(body: bytes, content_type: str, *, max_images: int, max_bytes: in
 def _form_files(body: bytes, boundary: bytes | None, max_images: int) -> list[Upload]:
     reader = _FileReader(max_images)
     reader.read(body, boundary)
-    return [
-        Upload(name, b"".join(pieces)) for name, pieces in zip(reader.names, reader.contents, strict=True)
-    ]
+    return [Upload(*file) for file in zip(reader.names, reader.contents, strict=True)]
 
 
 def _zip_files(body: bytes, max_images: int, max_bytes: int) -> list[Upload]:

@@ -2,10 +2,10 @@
 
 import logging
 import re
+from secrets import token_hex
 from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("serve.requests")
 
+ID_BYTES = 16
 _VALID_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -77,7 +78,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _VALID_ID.fullmatch(value):
             return str(value.decode())
-    return uuid4().hex
+    return token_hex(ID_BYTES)
 
 
 def _log(

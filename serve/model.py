@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 from typing import Any
 from urllib.parse import quote
@@ -36,12 +37,12 @@ class ServedModel:
     signed_by: str | None = None
     """The trusted key that signed the package; None where none was asked for."""
 
-    @property
+    @cached_property
     def title(self) -> str:
         """`name:version`."""
         return f"{self.manifest.name}:{self.manifest.version}"
 
-    @property
+    @cached_property
     def origin(self) -> str:
         """What every answer carries: enough to find the manifest, and in it all that made the mask."""
         manifest = self.manifest

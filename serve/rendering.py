@@ -31,7 +31,7 @@ class Rendering:
         if response_format.needs_confidence and not has_confidence:
             raise MissingOutputError(CONFIDENCE, model.title)
         self.uses_confidence = has_confidence and response_format.uses_confidence
-        """The mask alone is not enough: all outputs of the graph are wanted."""
+        """The mask alone is not enough."""
 
     def padded(self, input_hwc: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The model's input as a batch of one, (1, H, W, 3)."""
@@ -40,7 +40,8 @@ class Rendering:
     def maps(self, outputs: dict[str, NDArray[Any]], input_hwc: NDArray[np.uint8]) -> Maps:
         """What this answer needs of the graph's outputs for `padded(input_hwc)`, without the padding."""
         height, width = input_hwc.shape[:2]
-        return {name: np.ascontiguousarray(outputs[name][0, :height, :width]) for name in (MASK, CONFIDENCE)}
+        names = (MASK, CONFIDENCE) if self.uses_confidence else (MASK,)
+        return {name: np.ascontiguousarray(outputs[name][0, :height, :width]) for name in names}
 
     def encode(self, image_hwc: NDArray[np.uint8], input_hwc: NDArray[np.uint8], maps: Maps) -> bytes:
         """The answer's body. `image_hwc`: as it was sent; `input_hwc`: as the model took it."""

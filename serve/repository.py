@@ -11,6 +11,8 @@ from uuid import uuid4
 from modelpack.atomic import sha256_file
 from modelpack.errors import SegError
 from modelpack.package import MANIFEST_NAME
+from serve.batching.line import open_line
+from serve.batching.scheduler import Scheduler
 from serve.control import Control, Order
 from serve.deployment import Deployment
 from serve.errors import ControlError, UnknownModelError
@@ -24,6 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 Key = tuple[str, str]
 """(name, version)."""
+NO_MODEL = "no model is loaded. Load one: POST /v1/models/NAME/load."
 
 
 class Repository:
@@ -33,14 +36,15 @@ class Repository:
     done so does it take the place of the old one, which answers what it has begun.
     """
 
-    def __init__(self, settings: ServeSettings, control: Control) -> None:
+    def __init__(self, settings: ServeSettings, control: Control, scheduler: Scheduler) -> None:
         self._settings = settings
         self._control = control
         self._lane = Lane("infer", 1)
+        self._scheduler = scheduler
         self._deployments: dict[Key, Deployment] = {}
         """In the order in which they were installed: of a name's versions the last answers by default."""
-        self._sources: dict[str, Path] = {}
-        """Where the models that were unloaded came from, by name: they may be loaded again."""
+        self.unloaded: dict[Key, Path] = {}
+        """What was unloaded and where it came from, the latest last: it may be loaded again."""
         self._prepared: dict[str, Deployment] = {}
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -61,14 +65,14 @@ class Repository:
 
     def get(self, name: str | None = None, version: str | None = None) -> Deployment:
         """None: the default model, and the last loaded version of a name. Raises UnknownModelError."""
-        if not self._deployments:
-            raise UnknownModelError("no model is loaded.")
+        if name is None and not self._deployments:
+            raise UnknownModelError(NO_MODEL)
         wanted = self.default_name if name is None else name
         versions = [entry for (known, _), entry in self._deployments.items() if known == wanted]
         if version is not None:
             versions = [entry for entry in versions if entry.version == version]
         if not versions:
-            known = ", ".join(sorted(entry.model.title for entry in self._deployments.values()))
+            known = ", ".join(sorted(entry.model.title for entry in self._deployments.values())) or "none"
             asked = wanted if version is None else f"{wanted}:{version}"
             raise UnknownModelError(f"model {asked!r} is not loaded. Loaded: {known}.")
         return versions[-1]
@@ -126,12 +130,11 @@ class Repository:
         return self._prepared.pop(ticket, None)
 
     async def unload(self, name: str, version: str | None = None) -> None:
-        """Raises UnknownModelError; ControlError for the last model, which stays."""
+        """What it has begun it answers. The last model may go too. Raises UnknownModelError."""
         deployment = self.get(name, version)
-        if len(self._deployments) == 1:
-            raise ControlError(f"{deployment.model.title} is the only model; load another one first.")
-        order = {"do": "unload", "name": name, "version": deployment.version}
-        await self._control.ask(order, agreed=str(deployment.source))
+        source = str(deployment.source)
+        order = {"do": "unload", "name": name, "version": deployment.version, "package": source}
+        await self._control.ask(order, agreed=source)
 
     async def reload(self) -> list[str]:
         """Load again every package whose manifest has changed on disk; gives the titles of these."""
@@ -145,6 +148,7 @@ class Repository:
         return loaded
 
     def close(self) -> None:
+        self._scheduler.close()
         for deployment in (*self._prepared.values(), *self._deployments.values()):
             deployment.model.runtime.close()
         self._lane.close()
@@ -153,8 +157,9 @@ class Repository:
         loaded = [entry.source for entry in self.all() if entry.name == name]
         if loaded:
             return loaded[-1]
-        if name in self._sources:
-            return self._sources[name]
+        unloaded = [source for (known, _), source in self.unloaded.items() if known == name]
+        if unloaded:
+            return unloaded[-1]
         root = self._settings.repository
         if root is not None and NAME.fullmatch(name) and (root / name / MANIFEST_NAME).is_file():
             return root / name
@@ -179,9 +184,11 @@ class Repository:
         return {"name": deployment.name, "version": deployment.version}
 
     async def _unload(self, order: Order) -> dict[str, Any]:
-        deployment = self._deployments.pop((order["name"], order["version"]), None)
+        key = order["name"], order["version"]
+        deployment = self._deployments.pop(key, None)
+        self.unloaded.pop(key, None)
+        self.unloaded[key] = Path(order["package"])
         if deployment is not None:
-            self._sources[deployment.name] = deployment.source
             self._retire(deployment)
         return {}
 
@@ -190,7 +197,8 @@ class Repository:
         settings = self._settings.model_copy(update={"package": folder})
         model, replay = await asyncio.to_thread(load_model, settings)
         logger.info("%s is loaded from %s, %s", model.title, folder, replay)
-        return Deployment(model, replay, folder, self._lane)
+        line = await asyncio.to_thread(open_line, model, settings, self._scheduler)
+        return Deployment(model, replay, folder, self._lane, line)
 
     def take_in(self, new: Deployment) -> None:
         """`new` answers from now on: in place of what came from the same folder or has the same title."""
@@ -202,6 +210,7 @@ class Repository:
                 del self._deployments[key]
                 self._retire(old)
         self._deployments[new.name, new.version] = new
+        self.unloaded.pop((new.name, new.version), None)
         self._put_first(default)
 
     def _put_first(self, name: str) -> None:

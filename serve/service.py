@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from serve.lane import Lane
 from serve.metrics import Metrics
 from serve.mirror.mirrors import Mirrors
 from serve.model import ServedModel
-from serve.rendering import Maps, Rendering
+from serve.rendering import Rendering
 from serve.repository import Repository
 from serve.settings import ServeSettings
 from serve.timing import Timings
@@ -28,6 +29,8 @@ T = TypeVar("T")
 State = Literal["starting", "ready", "draining", "failed"]
 
 CODEC_THREADS = 2
+ACTIVE = 4
+"""Requests that are worked on at once, where nobody says otherwise and none are joined."""
 INLINE_BYTES = 256 * 1024
 """Bodies up to this size are taken apart on the event loop: that costs less than a change of thread."""
 
@@ -44,7 +47,8 @@ class Service:
         self._reason = "the model is being loaded."
         self._repository = repository
         self._mirrors = mirrors
-        self._admission = Admission(settings.active, settings.queue_length, metrics)
+        active = ACTIVE if settings.active == "auto" else settings.active
+        self._admission = Admission(active, settings.queue_length, metrics)
         threads = CODEC_THREADS if settings.codec_threads == "auto" else settings.codec_threads
         self._codecs = Lane("codec", threads) if threads else None
 
@@ -55,6 +59,9 @@ class Service:
         """
         try:
             await self._repository.load_first()
+            first = self._repository.get().model
+            if self._settings.active == "auto" and any(entry.line for entry in self._repository.all()):
+                self._admission.allow(2 * self._settings.batching.max_images)
             for order in agreed:
                 await execute(order)
         except BaseException as error:
@@ -66,11 +73,16 @@ class Service:
         if self.state == "starting":
             self.state = "ready"
             self._metrics.ready.set(1)
-            self._mirrors.load()
+            self._mirrors.load(self.model if self._repository.all() else first)
+
+    @property
+    def most_active(self) -> int:
+        """Requests that are worked on at once, at most."""
+        return self._admission.active
 
     @property
     def model(self) -> ServedModel:
-        """The default model. Raises NotReadyError before there is one."""
+        """The default model. Raises NotReadyError before there is one, UnknownModelError after the last."""
         if self.state in ("starting", "failed"):
             raise self.not_ready()
         return self._repository.get().model
@@ -105,6 +117,7 @@ class Service:
         and DeadlineError when the time is over. Cancelled, it costs at most the stage that is running.
         """
         model = deployment.model
+        begun = perf_counter()
         deadline_s = self.deadline_s(deadline_ms)
         try:
             async with asyncio.timeout(deadline_s):
@@ -118,19 +131,16 @@ class Service:
                         return await deployment.run(
                             timings, self._in_one_go, encoded, deployment, rendering, timings
                         )
-                    image_hwc, input_hwc = await self._codecs.run(
-                        timings, "decode", self._decode, encoded, model
-                    )
-                    maps: Maps
-                    if rendering.uses_confidence:
-                        outputs = await deployment.infer(rendering.padded(input_hwc), timings)
-                        maps = rendering.maps(outputs, input_hwc)
-                    else:
-                        maps = {MASK: await deployment.infer_mask(input_hwc, timings)}
-                    answer = await self._codecs.run(
-                        timings, "encode", rendering.encode, image_hwc, input_hwc, maps
-                    )
-                    self._mirrors.offer(image_hwc, maps[MASK], deployment, timings.request_id)
+                    with deployment.coming():
+                        image_hwc, input_hwc, images_nhwc = await self._codecs.run(
+                            timings, "decode", self._decode_padded, encoded, model, rendering
+                        )
+                    outputs = await deployment.infer(images_nhwc, timings, begun + deadline_s)
+                    with deployment.finishing():
+                        answer, mask_hw = await self._codecs.run(
+                            timings, "encode", self._encode, rendering, image_hwc, input_hwc, outputs
+                        )
+                    self._mirrors.offer(image_hwc, mask_hw, deployment, timings.request_id)
                     return answer
         except TimeoutError:
             raise DeadlineError(
@@ -148,10 +158,12 @@ class Service:
         decode: Callable[[], NDArray[np.uint8]],
         encode: Callable[[dict[str, NDArray[Any]]], T],
         timings: Timings,
+        deadline: float,
     ) -> T:
         """Wait for a turn; then from `decode`'s images (N, H, W, 3) through the graph to what `encode` makes.
 
-        Raises OverloadedError when the queue is full, and what the stages raise. Deadlines are the caller's.
+        deadline: when the answer must be there, by `time.perf_counter`. It decides who goes first; to hold it
+        is the caller's matter. Raises OverloadedError when the queue is full, and what the stages raise.
         """
 
         def in_one_go() -> T:
@@ -167,9 +179,11 @@ class Service:
         async with self._admission.turn(timings):
             if self._codecs is None:
                 return await deployment.run(timings, in_one_go)
-            images_nhwc = await self._codecs.run(timings, "decode", decode)
-            outputs = await deployment.infer(images_nhwc, timings)
-            answer = await self._codecs.run(timings, "encode", encode, outputs)
+            with deployment.coming():
+                images_nhwc = await self._codecs.run(timings, "decode", decode)
+            outputs = await deployment.infer(images_nhwc, timings, deadline)
+            with deployment.finishing():
+                answer = await self._codecs.run(timings, "encode", encode, outputs)
             self._show(images_nhwc, outputs, deployment, timings)
             return answer
 
@@ -197,10 +211,7 @@ class Service:
         with timings.stage("decode"):
             image_hwc, input_hwc = self._decode(encoded, model)
         with timings.stage("infer"):
-            if rendering.uses_confidence:
-                maps = rendering.maps(model.runtime.run(rendering.padded(input_hwc)), input_hwc)
-            else:
-                maps = {MASK: model.infer(input_hwc)}
+            maps = rendering.maps(model.runtime.run(rendering.padded(input_hwc)), input_hwc)
         with timings.stage("encode"):
             answer = rendering.encode(image_hwc, input_hwc, maps)
         self._mirrors.offer(image_hwc, maps[MASK], deployment, timings.request_id)
@@ -210,3 +221,21 @@ class Service:
         """The image as it was sent and as the model takes it, both (H, W, 3) RGB."""
         image_hwc = decode_image(encoded, max_pixels=self._settings.max_pixels)
         return image_hwc, model.fit(image_hwc)
+
+    def _decode_padded(
+        self, encoded: bytes, model: ServedModel, rendering: Rendering
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """The same, and what the graph gets: (1, H, W, 3)."""
+        image_hwc, input_hwc = self._decode(encoded, model)
+        return image_hwc, input_hwc, rendering.padded(input_hwc)
+
+    def _encode(
+        self,
+        rendering: Rendering,
+        image_hwc: NDArray[np.uint8],
+        input_hwc: NDArray[np.uint8],
+        outputs: dict[str, NDArray[Any]],
+    ) -> tuple[bytes, NDArray[np.uint8]]:
+        """The answer's body, and the mask (H, W) at the size of the model's input."""
+        maps = rendering.maps(outputs, input_hwc)
+        return rendering.encode(image_hwc, input_hwc, maps), maps[MASK]

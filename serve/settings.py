@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from modelpack.settings import StrictModel
+from serve.batching.settings import BatchingSettings
 from serve.mirror.settings import CanarySettings, ShadowSettings
 
 MIB = 1 << 20
@@ -65,11 +66,14 @@ class ServeSettings(StrictModel):
     """Most images in one request of the Open Inference Protocol; together they obey `max_pixels` too."""
     queue_length: PositiveInt = 256
     """Requests that may wait for their turn; the next one is answered 429 with Retry-After."""
-    active: PositiveInt = 4
-    """Requests decoded, inferred and encoded at once: each holds one decoded image in memory."""
+    active: PositiveInt | Literal["auto"] = "auto"
+    """Requests decoded, inferred and encoded at once: each holds one decoded image in memory. `auto`: 4, or
+    where requests are joined twice `batching.max_images`, so that one run is made ready during another."""
     codec_threads: NonNegativeInt | Literal["auto"] = "auto"
     """Threads that decode and encode beside the graph. 0: the thread that computes an image also decodes and
     encodes it, which is faster where they would share one core. `auto`: 0 in a one-core worker, else 2."""
+    batching: BatchingSettings = BatchingSettings()
+    """How images of several requests become one run of the graph."""
     keys: Path | None = None
     """File of API keys, as `afdcd serve key` writes it. None: whoever reaches the service may use it, which
     is allowed on loopback addresses only."""
@@ -112,6 +116,15 @@ class ServeSettings(StrictModel):
                 f"other machines can reach {self.host}, so API keys are needed: make one with "
                 "`afdcd serve key FILE NAME` and give keys=FILE, or say allow_anonymous=true where something "
                 "else keeps strangers out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _joining_needs_codec_threads(self) -> Self:
+        if self.batching.enabled is True and self.codec_threads == 0:
+            raise ValueError(
+                "batching joins images that were decoded by threads of their own: set codec_threads to 1 or "
+                "more, or leave it out"
             )
         return self
 

@@ -14,7 +14,8 @@ def worker_count(settings: ServeSettings) -> tuple[ServeSettings, int]:
     """The settings as workers get them, and how many workers there are.
 
     On the CPU one worker for each core with one thread each: images do not wait for each other there, and a
-    batch costs as much as its images one by one. On a GPU one worker, whose batches fill it.
+    batch costs as much as its images one by one. On a GPU one worker, whose batches fill it. Where requests
+    are to be joined, codecs have threads of their own.
     """
     on_gpu = runs_on_gpu(settings)
     cores = max(1, int(usable_cores()))
@@ -24,7 +25,7 @@ def worker_count(settings: ServeSettings) -> tuple[ServeSettings, int]:
         return settings, count
     threads = settings.threads or max(1, cores // count)
     codec_threads = settings.codec_threads
-    if codec_threads == "auto" and threads == 1:
+    if codec_threads == "auto" and threads == 1 and settings.batching.enabled is not True:
         codec_threads = 0
     return settings.model_copy(update={"threads": threads, "codec_threads": codec_threads}), count
 

@@ -13,6 +13,8 @@ class Timings:
         self.stages_ms: dict[str, float] = {}
         self.visits: list[tuple[str, int, int]] = []
         """Stage, begin and end of each time that it was measured, by `perf_counter_ns`."""
+        self.run: tuple[int, bool] | None = None
+        """Of a request that was joined with others: images in their run, and whether it came first there."""
 
     def add(self, name: str, duration_ms: float) -> None:
         """Count `duration_ms` that end now."""

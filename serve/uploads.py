@@ -2,8 +2,7 @@
 
 import asyncio
 
-from python_multipart.multipart import parse_options_header
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from serve.errors import (
     BodyTooLargeError,
@@ -12,7 +11,7 @@ from serve.errors import (
     MediaTypeError,
     SlowClientError,
 )
-from serve.multipart import MULTIPART, PartReader
+from serve.multipart import MULTIPART, PartReader, options_of
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
 UNNAMED_TYPES = ("", "application/octet-stream", "application/x-www-form-urlencoded")
@@ -43,17 +42,21 @@ async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes
     received_bytes = 0
     try:
         async with asyncio.timeout(timeout_s):
-            async for chunk in request.stream():
+            more_comes = True
+            while more_comes:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError("the client hung up while it sent the body.")
+                chunk = message.get("body", b"")
                 received_bytes += len(chunk)
                 if received_bytes > max_bytes:
                     raise BodyTooLargeError(max_bytes)
                 chunks.append(chunk)
+                more_comes = message.get("more_body", False)
     except TimeoutError:
         raise SlowClientError(
             f"{received_bytes} bytes came in {timeout_s:g} s and the body is not complete; send it faster."
         ) from None
-    except ClientDisconnect:
-        raise ClientGoneError("the client hung up while it sent the body.") from None
     if not received_bytes:
         raise EmptyBodyError(
             f"the body is empty; send an image as the body or as the multipart field {FIELD!r}."
@@ -66,12 +69,12 @@ def image_in(body: bytes, content_type: str) -> bytes:
 
     Raises MalformedBodyError for broken multipart and EmptyBodyError where the field is missing or empty.
     """
-    media_type, options = parse_options_header(content_type)
-    if media_type.decode("latin-1").lower() != MULTIPART:
+    media_type, options = options_of(content_type)
+    if media_type != MULTIPART:
         return body
     reader = _FieldReader()
     reader.read(body, options.get(b"boundary"))
-    content = b"".join(piece for pieces in reader.contents for piece in pieces)
+    content = reader.contents[0] if reader.contents else b""
     if not content:
         raise EmptyBodyError(
             f"the multipart body has no content in a field {FIELD!r}; "

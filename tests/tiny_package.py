@@ -43,6 +43,7 @@ def write_tiny_package(
     num_samples: int = 2,
     version: str = "1",
     levels: int = NUM_BRIGHTNESS_LEVELS,
+    size_multiple: int = 1,
 ) -> ModelPackage:
     """Write and open a package whose graph computes `tiny_answer`.
 
@@ -76,6 +77,7 @@ def write_tiny_package(
             ),
             normalisation=Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
             resizing=Resizing(height=height, width=width),
+            size_multiple=size_multiple,
             inputs=(TensorSpec(name="image", dtype="uint8", shape=(*shape, 3)),),
             outputs=tuple(outputs),
         )

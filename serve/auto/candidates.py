@@ -1,11 +1,13 @@
 """What could serve a package on this machine: runtimes, and cores divided into workers and threads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from serve.batching.settings import BatchingSettings
 from serve.settings import ServeSettings
 
 CODEC_THREADS_ON_GPU = (1, 2, 4, 8)
+RUN_IMAGES_ON_GPU = (1, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,14 @@ class Candidate:
     """Of one inference; 0 is the runtime's own choice."""
     codec_threads: int
     """Beside the graph, in each worker; 0: the thread that computes also decodes and encodes."""
+    run_images: int | None = None
+    """Most images of several requests in one run; 1: each alone. None: as the settings have it."""
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' * (self.threads != 1)}" if self.threads else "its own threads"
         codecs = f" + {self.codec_threads} for codecs" if self.codec_threads else ""
-        return f"{self.workers} x {threads}{codecs}, {self.runtime}"
+        runs = f", runs of up to {self.run_images}" if (self.run_images or 1) > 1 else ""
+        return f"{self.workers} x {threads}{codecs}, {self.runtime}{runs}"
 
     def laid_upon(self, settings: ServeSettings, artifact: str) -> ServeSettings:
         """The settings with which this candidate is measured, and then served."""
@@ -33,8 +38,16 @@ class Candidate:
                 "workers": self.workers,
                 "threads": self.threads,
                 "codec_threads": self.codec_threads,
+                "batching": self._batching(settings.batching),
             }
         )
+
+    def _batching(self, asked: BatchingSettings) -> BatchingSettings:
+        if self.run_images is None:
+            return asked
+        preferred = tuple(size for size in asked.preferred_sizes if size <= self.run_images)
+        chosen = {"enabled": self.run_images > 1, "max_images": self.run_images, "preferred_sizes": preferred}
+        return asked.model_copy(update=chosen)
 
 
 def runtime_candidates(
@@ -42,12 +55,24 @@ def runtime_candidates(
 ) -> list[Candidate]:
     """Every runtime with the division that is the default."""
     first = divisions(settings, cores, on_gpu)[0]
-    return [Candidate(runtime, *first) for runtime in runtimes]
+    joins = on_gpu and settings.batching.enabled == "auto" and first[-1] > 0
+    return [
+        Candidate(runtime, *first, settings.batching.max_images if joins else None) for runtime in runtimes
+    ]
 
 
-def other_divisions(settings: ServeSettings, runtime: str, cores: int, on_gpu: bool) -> list[Candidate]:
-    """One runtime with all divisions but the default."""
-    return [Candidate(runtime, *rest) for rest in divisions(settings, cores, on_gpu)[1:]]
+def other_divisions(settings: ServeSettings, leader: Candidate, cores: int, on_gpu: bool) -> list[Candidate]:
+    """The leader's runtime with all divisions but the default."""
+    return [
+        Candidate(leader.runtime, *rest, leader.run_images) for rest in divisions(settings, cores, on_gpu)[1:]
+    ]
+
+
+def other_runs(leader: Candidate) -> list[Candidate]:
+    """The leader with more and fewer images in a run, where it joins requests."""
+    if leader.run_images is None:
+        return []
+    return [replace(leader, run_images=most) for most in RUN_IMAGES_ON_GPU if most != leader.run_images]
 
 
 def divisions(settings: ServeSettings, cores: int, on_gpu: bool) -> list[tuple[int, int, int]]:
@@ -68,6 +93,7 @@ def divisions(settings: ServeSettings, cores: int, on_gpu: bool) -> list[tuple[i
     found = []
     for workers in whole:
         threads = settings.threads or max(1, cores // max(1, workers))
-        codecs = fixed if fixed is not None else (0 if threads == 1 else 2)
+        shares_a_core = threads == 1 and settings.batching.enabled is not True
+        codecs = fixed if fixed is not None else (0 if shares_a_core else 2)
         found.append((workers, threads, codecs))
     return found

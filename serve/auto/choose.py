@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serve.auto.candidates import Candidate, other_divisions, runtime_candidates
+from serve.auto.candidates import Candidate, other_divisions, other_runs, runtime_candidates
 from serve.auto.measure import Trial, TrialError, survey, try_out
 from serve.settings import ServeSettings
 from serve.sizing import usable_cores
@@ -72,7 +72,8 @@ class Choice:
 
 
 def choose(settings: ServeSettings, tell: Tell, seconds: float = SECONDS) -> Choice:
-    """Measure on this machine with the package itself: first the runtimes, then divisions of the cores.
+    """Measure on this machine with the package itself: first the runtimes, then divisions of the cores, and
+    on a GPU how many images a run may have.
 
     Raises TrialError where no candidate can serve.
     """
@@ -89,7 +90,8 @@ def choose(settings: ServeSettings, tell: Tell, seconds: float = SECONDS) -> Cho
         return most(trials)
 
     leader = measure(runtime_candidates(settings, found.runtimes, cores, found.on_gpu))
-    chosen = measure(other_divisions(settings, leader.runtime, cores, found.on_gpu))
+    leader = measure(other_divisions(settings, leader, cores, found.on_gpu))
+    chosen = measure(other_runs(leader))
     return Choice(chosen, found.artifact, trials, cores, found.why, load_average)
 
 

@@ -1,5 +1,6 @@
 """A process that says what could serve a package, or does a worker's work for a moment and counts."""
 
+import asyncio
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import TextIO
 
 import cv2
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from modelpack.errors import RuntimeUnavailableError, SegError
 from modelpack.package import ModelPackage
@@ -23,7 +25,11 @@ from modelpack.runtimes.choice import RULES, Device
 from modelpack.runtimes.runtime import RuntimeClass
 from modelpack.settings import StrictModel
 from modelpack.tables import resolve
+from serve.auto.joined_work import work_joined
 from serve.auto.messages import Order, Ready, Survey, Unfit, Worked
+from serve.batching.line import open_line
+from serve.batching.metrics import BatchMetrics
+from serve.batching.scheduler import Scheduler
 from serve.formats import FORMATS, Options
 from serve.model import ServedModel, load_model
 from serve.rendering import Rendering
@@ -94,7 +100,13 @@ def prepare(settings: ServeSettings) -> tuple[list[bytes], Rendering, ServedMode
 def work(
     images: Sequence[bytes], rendering: Rendering, model: ServedModel, settings: ServeSettings, seconds: float
 ) -> Worked:
-    """Answer images as a worker does whose clients never pause: the graph computes one at a time."""
+    """Answer images as a worker does whose clients never pause: one at a time, or joined where that is so."""
+    scheduler = Scheduler(BatchMetrics(CollectorRegistry()))
+    if (line := open_line(model, settings, scheduler)) is not None:
+        joined = work_joined(images, rendering, model, line, settings, warm_up_s=WARM_UP_S, seconds=seconds)
+        worked = asyncio.run(joined)
+        scheduler.close()
+        return worked
     codec_threads = settings.codec_threads if settings.codec_threads != "auto" else 0
     turn, requests = Lock(), cycle(images)
     begun_s = time.perf_counter()

@@ -1,7 +1,8 @@
 """Outlines of the classes as GeoJSON (RFC 7946), with holes.
 
 Coordinates are pixels: x to the right, y down, (0, 0) the upper left corner of the image, so that a single
-pixel is a square of side 1. Pixels of one class that touch at a corner belong to one polygon.
+pixel is a square of side 1. Pixels of one class that touch at a corner only belong to two polygons: so that
+every geometry is valid, for readers that ask for it (shapely, PostGIS).
 """
 
 import json
@@ -12,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.formats.answer import Answer, Format
+from serve.formats.rings import Ring, doubled_area, in_conflict, simple_loops
 
-Ring = NDArray[np.int32]
-"""(K, 2) corners x, y; the first is not repeated."""
 _SCALE = 2
 """Every pixel becomes 2x2, so that the outline of a region one pixel wide still has two sides."""
 _FEWEST_CORNERS = 3
+MOST_SIMPLIFIED = 20_000
+"""Corners of a class that are looked at for conflicts; where there are more, outlines stay exact."""
 
 
 def encode_polygons(answer: Answer) -> bytes:
@@ -41,29 +43,76 @@ def outline(is_class_hw: NDArray[np.uint8], tolerance_px: float) -> list[list[Ri
     """Polygons of what is not 0 in (H, W): each its outer ring, then its holes, along the edges of pixels.
 
     Outer rings have a positive area in these coordinates, holes a negative one. tolerance_px: farthest that a
-    simplified ring is from the exact one (Douglas-Peucker); rings that lose their area are dropped.
+    simplified ring is from the exact one (Douglas-Peucker); rings that lose their area are dropped, and those
+    that would touch or cross others stay exact.
+    """
+    exact, parents = _traced(is_class_hw)
+    kept: dict[int, Ring] = {}
+    for index, (ring, parent) in enumerate(zip(exact, parents, strict=True)):
+        simplified = _simplified(ring, tolerance_px) if parent is None or parent in kept else None
+        if simplified is not None:
+            kept[index] = simplified
+    rings = _without_conflicts(list(kept.values()), [exact[index] for index in kept])
+    polygons: dict[int, list[Ring]] = {}
+    for index, ring in zip(kept, rings, strict=True):
+        parent = parents[index]
+        polygons.setdefault(index if parent is None else parent, []).append(ring)
+    return list(polygons.values())
+
+
+def _traced(is_class_hw: NDArray[np.uint8]) -> tuple[list[Ring], list[int | None]]:
+    """Exact rings, and for each hole the index of the ring around it.
+
+    What surrounds the class is traced, with a frame of it: there pixels hang together that touch at a corner,
+    so that within the class they do not, and no polygon hangs together by a point alone.
     """
     x, y, width, height = cv2.boundingRect(is_class_hw)
-    cut = is_class_hw[y : y + height, x : x + width]
-    large = cv2.resize(cut, None, fx=_SCALE, fy=_SCALE, interpolation=cv2.INTER_NEAREST)
-    contours, hierarchy = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(1, 1))
-    polygons: dict[int, list[Ring]] = {}
+    around = np.pad(is_class_hw[y : y + height, x : x + width] == 0, 1, constant_values=True)
+    large = cv2.resize(around.astype(np.uint8), None, fx=_SCALE, fy=_SCALE, interpolation=cv2.INTER_NEAREST)
+    contours, hierarchy = cv2.findContours(large, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE, offset=(1, 1))
+    rings: list[Ring] = []
+    parents: list[int | None] = []
+    outer: dict[int, int] = {}
     holes: list[tuple[int, Ring]] = []
     for number, contour in enumerate(contours):
-        # A contour runs on the region's own pixels: halved and rounded up they are the edges they lie along.
-        corners = _without_straight_points(np.asarray(contour[:, 0, :], np.int32) // _SCALE + (x, y))
-        ring = _simplified(corners, tolerance_px)
-        if ring is None:
-            continue
         parent = int(hierarchy[0][number][3])
         if parent < 0:
-            polygons[number] = [_turned(ring, is_positive=True)]
-        else:
-            holes.append((parent, _turned(ring, is_positive=False)))
-    for parent, ring in holes:
-        if parent in polygons:
-            polygons[parent].append(ring)
-    return list(polygons.values())
+            continue  # the frame
+        # A contour runs on the pixels around: halved and rounded up they are the edges they lie along.
+        corners = np.asarray(contour[:, 0, :], np.int32) // _SCALE + (x - 1, y - 1)
+        ring = _without_straight_points(corners)
+        is_hole = _depth(hierarchy[0], number) % 2 == 0
+        for loop in simple_loops(ring if (doubled_area(ring) > 0) != is_hole else ring[::-1]):
+            if doubled_area(loop) > 0:
+                outer[number] = len(rings)
+                rings.append(loop)
+                parents.append(None)
+            else:
+                holes.append((parent if is_hole else number, loop))
+    rings += [loop for _, loop in holes]
+    parents += [outer[number] for number, _ in holes]
+    return rings, parents
+
+
+def _depth(hierarchy: NDArray[np.int32], number: int) -> int:
+    """Of a contour: 0 for the frame, 1 for outer rings, 2 for their holes, 3 for what lies in these."""
+    depth = 0
+    while (number := int(hierarchy[number][3])) >= 0:
+        depth += 1
+    return depth
+
+
+def _without_conflicts(simplified: list[Ring], exact: list[Ring]) -> list[Ring]:
+    """Each ring simplified where that brings it into no conflict, else exact."""
+    rings = [_turned(ring, before) for ring, before in zip(simplified, exact, strict=True)]
+    is_exact = np.array([len(ring) == len(before) for ring, before in zip(rings, exact, strict=True)], bool)
+    if sum(map(len, rings)) > MOST_SIMPLIFIED:
+        return exact
+    while not is_exact.all() and (stays := in_conflict(rings, is_exact) & ~is_exact).any():
+        for index in np.flatnonzero(stays):
+            rings[index] = exact[index]
+        is_exact |= stays
+    return rings
 
 
 def _without_straight_points(ring: NDArray[np.int64]) -> Ring:
@@ -77,17 +126,12 @@ def _without_straight_points(ring: NDArray[np.int64]) -> Ring:
 def _simplified(ring: Ring, tolerance_px: float) -> Ring | None:
     if tolerance_px > 0:
         ring = np.asarray(cv2.approxPolyDP(ring[:, None, :], tolerance_px, True), np.int32)[:, 0, :]
-    return ring if len(ring) >= _FEWEST_CORNERS and _doubled_area(ring) else None
+    return ring if len(ring) >= _FEWEST_CORNERS and doubled_area(ring) else None
 
 
-def _turned(ring: Ring, *, is_positive: bool) -> Ring:
-    return ring if (_doubled_area(ring) > 0) == is_positive else ring[::-1]
-
-
-def _doubled_area(ring: Ring) -> int:
-    """Signed, by the shoelace formula."""
-    x, y = ring.astype(np.int64).T
-    return int((x * np.roll(y, -1) - y * np.roll(x, -1)).sum())
+def _turned(simplified: Ring, exact: Ring) -> Ring:
+    """In the direction of the exact one."""
+    return simplified if (doubled_area(simplified) > 0) == (doubled_area(exact) > 0) else simplified[::-1]
 
 
 def _closed(ring: Ring) -> Any:

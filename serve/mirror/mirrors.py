@@ -14,6 +14,7 @@ from serve.mirror.metrics import MirrorMetrics
 from serve.mirror.mirror import Frame
 from serve.mirror.shadow import Shadow, add_up
 from serve.mirror.trial import ASK, Trial
+from serve.model import ServedModel
 from serve.repository import Repository
 from serve.settings import ServeSettings
 
@@ -28,17 +29,16 @@ class Mirrors:
         self.trial = Trial(control, repository, metrics)
         self._shadow = None if settings.shadow.package is None else Shadow(settings, metrics)
         self._control = control
-        self._repository = repository
         self._loading: asyncio.Task[None] | None = None
 
     @property
     def orders(self) -> Mapping[str, Execute]:
         return {**self.trial.orders, ASK["do"]: self._tell}
 
-    def load(self) -> None:
-        """Begin to load the shadow, beside the answers."""
+    def load(self, answering: ServedModel) -> None:
+        """Begin to load the shadow, beside the answers of this model."""
         if self._shadow is not None:
-            self._loading = asyncio.create_task(self._shadow.load(self._repository.get().model))
+            self._loading = asyncio.create_task(self._shadow.load(answering))
 
     def offer(
         self,

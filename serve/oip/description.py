@@ -63,6 +63,7 @@ def config(deployment: Deployment, max_batch: int) -> dict[str, Any]:
         "platform": platform,
         "backend": backend,
         "max_batch_size": max_batch if batch is None else 0,
+        **_joining(deployment),
         "input": [entry(tensor, optional=True) for tensor in inputs],
         "output": [entry(_tensor(spec)) for spec in manifest.outputs],
         "parameters": {
@@ -70,6 +71,19 @@ def config(deployment: Deployment, max_batch: int) -> dict[str, Any]:
             "classes": {"string_value": ",".join(manifest.labels.names)},
             "size": {"string_value": "model|original"},
         },
+    }
+
+
+def _joining(deployment: Deployment) -> dict[str, Any]:
+    """Triton's `dynamic_batching`, where requests are joined."""
+    if deployment.line is None:
+        return {}
+    limits = deployment.line.describe()
+    return {
+        "dynamic_batching": {
+            "preferred_batch_size": [*limits["preferred_sizes"], limits["max_images"]],
+            "max_queue_delay_microseconds": int(limits["max_delay_ms"] * 1000),
+        }
     }
 
 

@@ -63,7 +63,11 @@ async def infer(
                 deadline_s = job.timeout_s
                 deadline.reschedule(asyncio.get_running_loop().time() + begun + deadline_s - perf_counter())
             answer = await service.in_turn(
-                deployment, job.decode, lambda outputs: job.encode(outputs, encoding), timings
+                deployment,
+                job.decode,
+                lambda outputs: job.encode(outputs, encoding),
+                timings,
+                begun + deadline_s,
             )
             return answer, job.batch_size
     except TimeoutError:

@@ -16,7 +16,7 @@ NEVER_USED = ("cache_hit", "cache_miss")
 COUNTED = ("success", "fail", "queue", *STAGES, *NEVER_USED)
 
 Counts = dict[str, Any]
-"""inference_count (images), execution_count (requests), last_inference (ms since 1970), inference_stats and,
+"""inference_count (images), execution_count (runs), last_inference (ms since 1970), inference_stats and,
 by batch size, batch_stats; their leaves are {count, ns}."""
 
 
@@ -27,18 +27,22 @@ class Statistics:
         self._counts: WeakKeyDictionary[Deployment, Counts] = WeakKeyDictionary()
 
     def succeeded(self, deployment: Deployment, batch_size: int, timings: Timings, seconds: float) -> None:
+        """One request; a run that it shared counts with its first request, at the size of the whole run."""
         counts = self._of(deployment)
         stages_ms = timings.stages_ms
+        run_size, leads_run = timings.run or (batch_size, True)
         counts["inference_count"] += batch_size
-        counts["execution_count"] += 1
+        counts["execution_count"] += leads_run
         counts["last_inference"] = int(time() * 1000)
         stats = counts["inference_stats"]
         _count(stats["success"], seconds)
-        _count(stats["queue"], stages_ms.get("queue", 0.0) / 1000)
-        batch = counts["batch_stats"].setdefault(str(batch_size), {name: _nothing() for name in STAGES})
+        _count(stats["queue"], (stages_ms.get("queue", 0.0) + stages_ms.get("batch", 0.0)) / 1000)
         for name, stage in STAGES.items():
             _count(stats[name], stages_ms.get(stage, 0.0) / 1000)
-            _count(batch[name], stages_ms.get(stage, 0.0) / 1000)
+        if leads_run:
+            batch = counts["batch_stats"].setdefault(str(run_size), {name: _nothing() for name in STAGES})
+            for name, stage in STAGES.items():
+                _count(batch[name], stages_ms.get(stage, 0.0) / 1000)
 
     def failed(self, deployment: Deployment, seconds: float) -> None:
         _count(self._of(deployment)["inference_stats"]["fail"], seconds)

@@ -103,6 +103,7 @@ class Supervisor:
             self._drain()
         if self._close_at is not None and now >= self._close_at and self._listener.fileno() >= 0:
             self._accept(False)
+            self._hand_over()  # who came in the meantime
             self._listener.close()
             self._crew.tell({"kind": "leave"})
         if self._crew.failure is not None or (

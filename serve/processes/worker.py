@@ -29,6 +29,7 @@ def work(settings: ServeSettings, slot: int, link: Link, agreed: Sequence[Messag
     """The whole life of a forked worker. `agreed` are orders that others carried out before it was born."""
     code = EXIT_CODE_OF_A_BUG
     try:
+        link.close_first()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all; the supervisor decides

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 
 from modelpack.environment import code_version
 from serve.problems import declared
+from serve.repository import Repository
 
 router = APIRouter(tags=["model"])
 
@@ -15,8 +16,13 @@ async def model(
     request: Request,
     model: Annotated[str | None, Query(description="NAME or NAME:VERSION; without it the default.")] = None,
 ) -> dict[str, Any]:
-    """Classes and colours, input size, artifact and precision, runtime and versions, claims, lineage."""
+    """Classes and colours, input size, artifact and precision, runtime and versions, claims, lineage.
+
+    `batching`: how requests for it are joined; null where each runs alone.
+    """
     if request.app.state.service.state in ("starting", "failed"):
         raise request.app.state.service.not_ready()
-    described: dict[str, Any] = request.app.state.repository.find(model).model.describe()
-    return {**described, "code": code_version()}
+    repository: Repository = request.app.state.repository
+    deployment = repository.find(model)
+    batching = None if deployment.line is None else deployment.line.describe()
+    return {**deployment.model.describe(), "batching": batching, "code": code_version()}

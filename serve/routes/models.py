@@ -61,7 +61,10 @@ async def load(
 async def unload(
     request: Request, name: Name, version: Annotated[str | None, Query()] = None
 ) -> dict[str, Any]:
-    """The last version of the name, or the one that is named. The only model that is left stays."""
+    """The last version of the name, or the one that is named. What it has begun it answers.
+
+    Where no model is left, the service stays ready, and answers 404 until one is loaded again.
+    """
     repository: Repository = request.app.state.repository
     await repository.unload(name, version)
     return {"models": [_entry(deployment) for deployment in repository.all()]}

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from serve.exposition import render
 from serve.problems import declared
+from serve.repository import NO_MODEL
 
 router = APIRouter(tags=["operations"])
 
@@ -17,10 +18,15 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", summary="May requests be sent here?", responses=declared(503))
 async def readyz(request: Request) -> dict[str, str]:
-    """200 from the moment the samples were replayed until SIGTERM; 503 with the reason before and after."""
+    """200 from the moment the samples were replayed until SIGTERM; 503 with the reason before and after.
+
+    A model that an operator unloaded is no fault, not even the last one: the service stays within reach.
+    """
     service = request.app.state.service
     if service.state != "ready":
         raise service.not_ready()
+    if not request.app.state.repository.all():
+        return {"status": "ready", "model": "", "choice": NO_MODEL}
     return {"status": "ready", "model": service.model.title, "choice": service.model.choice}
 
 

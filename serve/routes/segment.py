@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from serve.disconnect import unless_gone
 from serve.formats import FORMATS, Format, Options
+from serve.known_requests import remember
 from serve.multipart import MULTIPART
 from serve.negotiation import choose_format
 from serve.problems import declared
-from serve.remembering_route import RememberingRoute, remember
 from serve.rendering import Rendering
 from serve.repository import Repository
 from serve.service import Service
@@ -18,7 +18,7 @@ from serve.settings import ServeSettings
 from serve.timing import Timings
 from serve.uploads import FIELD, IMAGE_TYPES, check_media_type, read_body
 
-router = APIRouter(tags=["segmentation"], route_class=RememberingRoute)
+router = APIRouter(tags=["segmentation"])
 
 ORIGIN_HEADER = "X-Model"
 """The manifest that a mask came from: docs/lineage.md."""
@@ -65,7 +65,8 @@ async def options_of(
         ),
     ] = 1.0,
 ) -> Options:
-    return Options(tuple(classes or ()), size == "model", alpha, legend, tolerance)
+    named = tuple(name for name in classes or () if name)  # forms send what was left empty too
+    return Options(named, size == "model", alpha, legend, tolerance)
 
 
 ChosenFormat = Annotated[Format, Depends(chosen_format)]
@@ -102,19 +103,20 @@ async def segment(
 ) -> Response:
     """JPEG, PNG or WebP, as the body or as the multipart field `image`; the mask has the image's size."""
     remember(request, chosen=chosen, options=options, model=model, deadline_ms=deadline_ms)
-    service: Service = request.app.state.service
-    settings: ServeSettings = request.app.state.settings
+    state = request.app.state
+    service: Service = state.service
+    settings: ServeSettings = state.settings
     content_type = request.headers.get("content-type", "")
     check_media_type(content_type)
     if service.state not in ("ready", "draining"):
         raise service.not_ready()
     timings = request.state.timings = Timings(request.state.request_id)
-    repository: Repository = request.app.state.repository
+    repository: Repository = state.repository
     with repository.find(model).use() as deployment:
         rendering = Rendering(deployment.model, chosen, options)
         body = await read_body(request, settings.max_bytes, settings.body_timeout_s)
         work = service.segment(body, content_type, rendering, timings, deployment, deadline_ms)
         content = await unless_gone(request, work)
-    request.app.state.metrics.observe_stages(timings)
+    state.metrics.observe_stages(timings)
     headers = {"Server-Timing": timings.header(), "Vary": "Accept", ORIGIN_HEADER: deployment.model.origin}
     return Response(content, media_type=chosen.media_type, headers=headers)

@@ -62,6 +62,7 @@ async def live() -> Response:
     responses=declared_errors(503),
 )
 async def ready(request: Request) -> Response:
+    """As Triton has it, a model that was unloaded does not count, not even the last one."""
     if request.app.state.service.state != "ready":
         raise request.app.state.service.not_ready()
     return Response()
@@ -139,17 +140,18 @@ async def model_infer(
 
 @router.post(
     "/repository/index",
-    summary="The models that are loaded",
+    summary="The models that are loaded, and those that were",
     responses=declared_errors(400, 401, 403, 408, 413),
     openapi_extra=_OBJECT,
 )
 async def index(request: Request) -> list[dict[str, str]]:
-    await _order(request)
+    """`ready`: only those that are loaded."""
+    order = await _order(request)
     repository: Repository = request.app.state.repository
-    return [
-        {"name": entry.name, "version": entry.version, "state": "READY", "reason": ""}
-        for entry in repository.all()
-    ]
+    loaded = [(entry.name, entry.version, "READY", "") for entry in repository.all()]
+    unloaded = [(*key, "UNAVAILABLE", "unloaded") for key in repository.unloaded]
+    entries = loaded if order.get("ready") else loaded + unloaded
+    return [dict(zip(("name", "version", "state", "reason"), entry, strict=True)) for entry in entries]
 
 
 @router.post(

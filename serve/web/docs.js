@@ -54,11 +54,14 @@ function curlLine(method, path, { requestBody, parameters = [], security = [] },
   return `${command} '${new URL(path.slice(1), base)}${format}'${key}${body}`;
 }
 
+// A path that narrow screens break before a part of it, not within.
+const breakable = (path) => path.split(/(?=\/)/).flatMap((part) => [make("wbr"), part]);
+
 const tagOf = (method) => make("span", { className: `method ${method}` }, method.toUpperCase());
 
 function article(path, method, details) {
   return make("article", { className: "operation", id: details.operationId },
-    make("h3", {}, tagOf(method), " ", make("code", {}, path)),
+    make("h3", {}, tagOf(method), " ", make("code", {}, ...breakable(path))),
     make("p", {}, make("strong", {}, `${details.summary}.`.replace("?.", "?"))),
     ...paragraphs(details.description ?? ""),
     make("pre", { tabIndex: 0 }, curlLine(method, path, details, document.baseURI)),
@@ -79,7 +82,7 @@ function show(api) {
   }
   for (const [tag, entries] of byTag) {
     const links = entries.map(({ path, method, details }) =>
-      make("li", {}, make("a", { href: `#${details.operationId}` }, tagOf(method), ` ${path}`)));
+      make("li", {}, make("a", { href: `#${details.operationId}` }, tagOf(method), " ", make("span", {}, ...breakable(path)))));
     const articles = entries.map(({ path, method, details }) => article(path, method, details));
     find("contents").append(make("div", {}, make("strong", {}, tag), make("ul", {}, ...links)));
     find("operations").append(make("section", {}, make("h2", {}, tag), ...articles));

@@ -7,10 +7,11 @@ import pytest
 import yaml
 
 from modelpack.command import run
+from modelpack.runtimes.onnxruntime import OnnxRuntime
 from serve.__main__ import app, read_settings
 from serve.auto import choose as choosing
 from serve.auto import trial
-from serve.auto.candidates import Candidate, divisions
+from serve.auto.candidates import Candidate, divisions, other_runs, runtime_candidates
 from serve.auto.choose import choose, most
 from serve.auto.measure import Trial, TrialError
 from serve.auto.messages import Order, Survey
@@ -80,6 +81,47 @@ def test_a_trial_says_when_it_is_ready_and_counts_images(codec_threads, package,
     assert ready == {"is_ready": True}
     assert worked["images"] > 0
     assert worked["seconds"] >= 0.01
+
+
+def test_a_trial_joins_requests_where_the_service_would(package, monkeypatch):
+    monkeypatch.setattr(trial, "WARM_UP_S", 0.0)
+    runs = []
+    real_run = OnnxRuntime.run_gathered
+    monkeypatch.setattr(
+        OnnxRuntime,
+        "run_gathered",
+        lambda runtime, images: runs.append(len(images)) or real_run(runtime, images),
+    )
+    settings = ServeSettings(
+        package=package, device="cpu", threads=1, codec_threads=1, batching={"enabled": True, "max_images": 4}
+    )
+    _, worked = replies_to(Order(settings=settings, seconds=0.01))
+    assert worked["images"] > 0
+    assert 1 < max(runs) <= 4
+
+
+def test_on_a_gpu_runs_of_more_and_fewer_images_are_tried_with_the_leader(package):
+    asked = ServeSettings(package=package)
+    (first,) = runtime_candidates(asked, ["onnxruntime"], 4, on_gpu=True)
+    assert first == Candidate("onnxruntime", 1, 0, 2, run_images=8)
+    others = other_runs(first)
+    assert [candidate.run_images for candidate in others] == [1, 4, 16, 32]
+    laid = [candidate.laid_upon(asked, "onnx-fp16").batching for candidate in others]
+    assert [(batching.enabled, batching.max_images) for batching in laid] == [
+        (False, 1), (True, 4), (True, 16), (True, 32),
+    ]  # fmt: skip
+    assert str(others[1]) == "1 x its own threads + 2 for codecs, onnxruntime, runs of up to 4"
+
+
+@pytest.mark.parametrize(
+    ("settings", "on_gpu"),
+    [({}, False), ({"batching": {"enabled": False}}, True), ({"codec_threads": 0}, True)],
+)
+def test_nothing_is_tried_about_runs_where_nothing_is_joined(settings, on_gpu, package):
+    asked = ServeSettings(package=package, **settings)
+    (first,) = runtime_candidates(asked, ["onnxruntime"], 4, on_gpu)
+    assert other_runs(first) == []
+    assert first.laid_upon(asked, "onnx-fp32").batching == asked.batching
 
 
 def test_a_candidate_that_fails_the_replay_says_so(package):

@@ -25,9 +25,11 @@ FROM_PROMETHEUS = {"instance"}
 
 @pytest.fixture(scope="module")
 def samples(package):
-    """Label names by the name of each sample of a service with a shadow, after a good and a bad request."""
-    shadow = {"package": package, "share": 1}
-    with app_client(ServeSettings(package=package, threads=1, shadow=shadow)) as client:
+    """Label names by the name of each sample of a service that joins requests and has a shadow, after a good
+    and a bad request.
+    """
+    shadow, batching = {"package": package, "share": 1}, {"enabled": True}
+    with app_client(ServeSettings(package=package, threads=1, shadow=shadow, batching=batching)) as client:
         wait_until(lambda: client.get("/v1/models").json()["shadow"]["state"] == "ready")
         client.post("/v1/segment", content=png(gradient()))
         wait_until(lambda: 'fate="compared"' in client.get("/metrics").text)

@@ -43,6 +43,10 @@ def test_classes_by_name_or_index_are_kept_and_the_others_become_unlabelled(clie
     np.testing.assert_array_equal(picture(ask(client, classes=classes)), expected)
 
 
+def test_a_field_that_was_left_empty_asks_for_nothing(client):
+    np.testing.assert_array_equal(picture(ask(client, classes="")), picture(ask(client)))
+
+
 def test_json_lists_only_the_classes_asked_for(client):
     listed = ask(client, format="stats", classes="2,0").json()["classes"]
     assert [entry["name"] for entry in listed] == ["class0", "class2"]

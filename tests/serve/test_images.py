@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.modelpack.images import endless_scans, png_with, zeros_deflated
 from tests.serve.pictures import gradient, jpeg_header, pillow, png, png_header, rotated_jpeg
 from tests.tiny_package import tiny_answer
 
@@ -132,3 +133,23 @@ def test_bad_images_do_not_harm_the_good_ones_beside_them(server):
             ]
             assert statuses[0::2] == [200] * 8
             assert all(400 <= status < 500 for status in statuses[1::2])
+
+
+def segment(server, content):
+    return httpx.post(f"{server.url}/v1/segment", content=content, timeout=30).status_code
+
+
+def test_bombs_of_an_allowed_size_are_refused_too(server):
+    deflate_bomb = png_with(zeros_deflated(1 << 30))
+    assert [segment(server, bomb) for bomb in (deflate_bomb, endless_scans())] == [422, 415]
+    assert segment(server, GOOD) == 200
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 500), (500, 1), (2, 3)])
+@pytest.mark.parametrize("answer_format", ["png", "overlay", "rle", "polygons", "stats", "npy", "hf"])
+def test_the_smallest_and_thinnest_images_are_answered(server, height, width, answer_format):
+    content = png(np.zeros((height, width, 3), np.uint8))
+    answer = httpx.post(f"{server.url}/v1/segment?format={answer_format}", content=content, timeout=30)
+    assert answer.status_code == 200
+    if answer_format == "png":
+        assert np.array_equal(mask_of(answer), np.zeros((height, width)))

@@ -43,7 +43,6 @@ def client(package) -> Iterator[TestClient]:
         ("POST", "/v2/models/tiny/versions/9/infer", 404),
         ("POST", "/v2/repository/models/none/load", 404),
         ("POST", "/v2/repository/models/none/unload", 404),
-        ("POST", "/v2/repository/models/tiny/unload", 409),
         ("GET", "/v2/nothing/here", 404),
         ("GET", INFER, 405),
         ("POST", "/v2/models/tiny", 405),

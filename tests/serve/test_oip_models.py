@@ -1,10 +1,13 @@
 """`/v2` with two workers: models that come and go, what is counted, and the asyncio client."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
+import psutil
 import pytest
 from tritonclient.http import aio
 from tritonclient.utils import InferenceServerException
@@ -82,6 +85,56 @@ def test_a_model_that_was_unloaded_can_be_loaded_again(packages):
         client.unload_model("two")
         client.load_model("two")
         assert client.is_model_ready("two")
+
+
+def test_the_only_model_is_unloaded_as_triton_does_it(packages):
+    with running_server(packages / MODEL, "workers=2") as server:
+        with triton(server) as client:
+            client.unload_model(MODEL)
+        for worker in psutil.Process(server.process.pid).children()[:1]:
+            worker.kill()
+        for _ in range(4):  # new connections: both workers, the new one too
+            with triton(server) as client:
+                assert client.is_server_ready()
+                assert not client.is_model_ready(MODEL)
+                (entry,) = client.get_model_repository_index()
+                assert (entry["name"], entry["state"], entry["reason"]) == (MODEL, "UNAVAILABLE", "unloaded")
+                with pytest.raises(InferenceServerException, match="is not loaded"):
+                    client.infer(MODEL, [pixels(BATCH)])
+        with triton(server) as client:
+            client.load_model(MODEL)
+            (entry,) = client.get_model_repository_index()
+            assert entry["state"] == "READY"
+            np.testing.assert_array_equal(
+                client.infer(MODEL, [pixels(BATCH)]).as_numpy("mask"), tiny_answer(BATCH)
+            )
+
+
+def test_no_request_breaks_off_when_the_only_model_leaves_and_returns(packages):
+    """It is answered, or told that there is no model; nothing else happens to it."""
+    statuses: set[int] = set()
+    last: list[int] = []
+    stop = threading.Event()
+
+    def ask(url: str) -> None:
+        with httpx.Client(base_url=url, timeout=30) as client:
+            while not stop.is_set():
+                statuses.add(client.post("/v1/segment", content=png(IMAGE)).status_code)
+            last.append(client.post("/v1/segment", content=png(IMAGE)).status_code)
+
+    with running_server(packages / MODEL, "workers=2") as server:
+        clients = [threading.Thread(target=ask, args=(server.url,)) for _ in range(4)]
+        for client in clients:
+            client.start()
+        with triton(server) as admin:
+            for _ in range(3):
+                admin.unload_model(MODEL)
+                admin.load_model(MODEL)
+        stop.set()
+        for client in clients:
+            client.join()
+    assert statuses <= {200, 404}
+    assert last == [200] * 4
 
 
 def test_statistics_are_summed_over_the_workers(packages):

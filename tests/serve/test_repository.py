@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -87,12 +88,24 @@ def test_a_loaded_package_takes_the_place_of_the_one_from_the_same_folder(client
     np.testing.assert_array_equal(mask_of(client), tiny_answer(IMAGE, 3))
 
 
-def test_an_unloaded_model_is_gone_and_the_last_one_stays(client):
+def test_an_unloaded_model_is_gone(client):
     client.post("/v1/models/two/load")
     assert client.post("/v1/models/two/unload").status_code == 200
     assert client.post("/v1/segment", content=GOOD, params={"model": "two"}).status_code == 404
-    refused = client.post("/v1/models/four/unload")
-    assert (refused.status_code, refused.json()["error"]) == (409, "ControlError")
+
+
+def test_without_any_model_the_service_says_so_until_one_is_loaded_again(client):
+    assert client.post("/v1/models/four/unload").json() == {"models": []}
+    for refused in (client.post("/v1/segment", content=GOOD), client.get("/v1/model")):
+        assert (refused.status_code, refused.json()["error"]) == (404, "UnknownModelError")
+        assert "/v1/models/NAME/load" in refused.json()["detail"]
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["model"]) == (200, "")
+    assert client.post("/v1/segment", content=GOOD, params={"model": "four"}).status_code == 404
+    assert client.get("/v1/models").json()["models"] == []
+    client.post("/v1/models/four/load")
+    assert client.get("/readyz").json()["model"] == "four:1"
+    np.testing.assert_array_equal(mask_of(client), tiny_answer(IMAGE, 4))
 
 
 def test_answers_name_the_manifest_that_they_came_from(client, packages):
@@ -141,6 +154,23 @@ def test_a_worker_that_is_born_later_has_what_the_others_agreed_on(packages):
         wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
         answer = httpx.get(f"{server.url}/v1/models", timeout=60)
     assert [entry["name"] for entry in answer.json()["models"]] == ["four", "two"]
+
+
+def test_sighup_under_load_loses_nothing(packages):
+    def ask(url: str) -> set[int]:
+        with httpx.Client(base_url=url, timeout=30) as client:
+            statuses, mask = set(), None
+            while not np.array_equal(mask, tiny_answer(IMAGE, 2)):
+                answer = client.post("/v1/segment", content=GOOD)
+                statuses.add(answer.status_code)
+                mask = decode_png_labels(answer.content)
+            return statuses
+
+    with running_server(packages / "four", "workers=2") as server, ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(ask, server.url) for _ in range(4)]
+        replace_package(packages / "four", num_classes=2, name="four")
+        server.process.send_signal(signal.SIGHUP)
+        assert [client.result() for client in clients] == [{200}] * 4
 
 
 @pytest.mark.parametrize("workers", [0, 2])

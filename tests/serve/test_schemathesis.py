@@ -44,9 +44,12 @@ def assert_holds(url: str, folder: Path, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("phase", ["fuzzing", pytest.param("coverage", marks=pytest.mark.slow)])
-def test_the_service_answers_as_it_describes_itself(server, tmp_path, phase):
-    checks = ",".join(CHECKS)
-    assert_holds(server.url, tmp_path, "--phases", phase, "--checks", checks, "-H", ENOUGH_TIME)
+def test_the_service_answers_as_it_describes_itself(package, tmp_path, phase):
+    """First with its model, which the second run may take away."""
+    options = ("--phases", phase, "--checks", ",".join(CHECKS), "-H", ENOUGH_TIME)
+    with running_server(package) as server:
+        for which in ("--exclude-path-regex", "--include-path-regex"):
+            assert_holds(server.url, tmp_path, *options, which, "unload")
 
 
 @pytest.mark.slow

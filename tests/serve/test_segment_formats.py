@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from huggingface_hub import InferenceClient
 from pycocotools import mask as coco
+from shapely.geometry import MultiPolygon, Polygon
 
 from serve import ServeSettings
 from serve.formats.polygons import outline
@@ -113,6 +114,22 @@ def test_outlines_without_tolerance_hold_exactly_the_pixels_of_the_class(mask):
         assert all(signed_area(polygon[0]) > 0 for polygon in polygons)
         assert all(signed_area(hole) < 0 for polygon in polygons for hole in polygon[1:])
         assert sum(map(signed_area, rings)) == (mask == value).sum()
+
+
+TOUCHING = {
+    "blobs": lambda: blobs() == 1,
+    "noise": lambda: speckled(40, 50, 2) == 1,
+    "a diagonal": lambda: np.eye(6, dtype=bool),
+    "holes that touch": lambda: ~np.eye(8, dtype=bool)[1:-1, 1:-1].repeat(2, 0),
+    "rings in rings": lambda: (np.abs(np.mgrid[-7:8, -7:8]).sum(axis=0) // 2) % 2 == 0,
+}
+
+
+@pytest.mark.parametrize("tolerance", [0, 1, 2.5])
+@pytest.mark.parametrize("name", TOUCHING)
+def test_every_geometry_is_valid(name, tolerance):
+    polygons = outline(TOUCHING[name]().astype(np.uint8), tolerance)
+    assert MultiPolygon([Polygon(outer, holes) for outer, *holes in polygons]).is_valid
 
 
 def test_polygons_are_closed_rings_with_holes(client):

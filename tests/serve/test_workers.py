@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +17,7 @@ from tests.serve.pictures import gradient, png
 
 GOOD = png(gradient())
 WORKERS = 2
+CLIENTS = 4
 
 
 @pytest.fixture
@@ -62,6 +64,54 @@ def test_a_killed_worker_is_replaced_and_the_others_answer_meanwhile(crew):
     wait_until(lambda: figure(crew.url, "afdcd_ready") == WORKERS)
     assert figure(crew.url, "afdcd_worker_restarts_total") == 1
     assert victim.pid not in [worker.pid for worker in workers_of(crew)]
+
+
+def keep_asking(url: str, stop: threading.Event) -> tuple[list[int], int]:
+    """(statuses of the answers, connections that broke before theirs), one request after the other."""
+    statuses, lost = [], 0
+    with httpx.Client(base_url=url, timeout=30) as client:
+        while not stop.is_set():
+            try:
+                statuses.append(client.post("/v1/segment", content=GOOD).status_code)
+            except httpx.TransportError:
+                lost += 1
+    return statuses, lost
+
+
+def test_a_worker_killed_under_load_takes_only_what_it_had_in_flight(package):
+    """Of clients that send one request after the other, that is one for each."""
+    stop = threading.Event()
+    with running_server(package, f"workers={WORKERS}") as server, ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(keep_asking, server.url, stop) for _ in range(CLIENTS)]
+        wait_until(lambda: figure(server.url, "afdcd_stage_seconds_count") > 0)
+        workers_of(server)[0].kill()
+        wait_until(lambda: figure(server.url, "afdcd_worker_restarts_total") == 1)
+        wait_until(lambda: figure(server.url, "afdcd_ready") == WORKERS)
+        stop.set()
+        answered = [client.result() for client in clients]
+    assert {status for statuses, _ in answered for status in statuses} == {200}
+    assert max(lost for _, lost in answered) <= 1
+
+
+def test_sigterm_under_load_breaks_no_connection(package):
+    """Each request has a connection of its own: it is answered, or nobody listens any more."""
+
+    def ask_until_nobody_listens(url: str) -> set[int]:
+        statuses = set()
+        while True:
+            try:
+                statuses.add(segment(url))
+            except httpx.ConnectError:
+                return statuses
+
+    with (
+        running_server(package, f"workers={WORKERS}", "drain_delay_s=0.3") as server,
+        ThreadPoolExecutor(CLIENTS) as pool,
+    ):
+        clients = [pool.submit(ask_until_nobody_listens, server.url) for _ in range(CLIENTS)]
+        wait_until(lambda: figure(server.url, "afdcd_stage_seconds_count") > 0)
+        assert server.terminate() == 0
+        assert [client.result() for client in clients] == [{200}] * CLIENTS
 
 
 def test_a_hung_worker_is_killed_and_replaced(crew):

@@ -5,8 +5,10 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from serve import remembering_route
-from serve.remembering_route import RememberingRoute, remember
+from serve import ServeSettings, known_requests
+from serve.known_requests import KnownRequests, remember
+from tests.serve.conftest import app_client
+from tests.serve.pictures import gradient, png
 
 
 @pytest.fixture
@@ -24,10 +26,11 @@ def worked_out():
             raise HTTPException(400)
         return Response(" ".join([said] * count))
 
-    router = APIRouter(route_class=RememberingRoute)
+    router = APIRouter()
     router.get("/")(endpoint)
     app = FastAPI()
     app.include_router(router)
+    app.add_middleware(KnownRequests)
     return TestClient(app), asked
 
 
@@ -52,10 +55,24 @@ def test_what_led_to_no_answer_is_not_remembered(query, status, worked_out):
 
 
 def test_no_more_is_remembered_than_a_bound(worked_out, monkeypatch):
-    monkeypatch.setattr(remembering_route, "MOST_KNOWN", 2)
+    monkeypatch.setattr(known_requests, "MOST_KNOWN", 2)
     client, asked = worked_out
-    for word in ("a", "b", "c", "c", "a", "d" * remembering_route.LONGEST_QUERY):
+    for word in ("a", "b", "c", "c", "a", "d" * known_requests.LONGEST_QUERY):
         client.get(f"/?word={word}")
     assert asked[:4] == ["a", "b", "c", "a"]
-    client.get("/?word=" + "d" * remembering_route.LONGEST_QUERY)
+    client.get("/?word=" + "d" * known_requests.LONGEST_QUERY)
     assert len(asked) == 6
+
+
+def test_a_known_query_is_refused_and_counted_as_an_unknown_one_is(package):
+    with app_client(ServeSettings(package=package, threads=1)) as client:
+
+        def refused():
+            response = client.post("/v1/segment?format=stats", content=b"no image")
+            return response.status_code, {**response.json(), "request_id": None}, set(response.headers)
+
+        before = refused()
+        assert client.post("/v1/segment?format=stats", content=png(gradient())).status_code == 200
+        assert refused() == before
+        counted = 'afdcd_requests_total{route="/v1/segment",status="415"} 2.0'
+        assert counted in client.get("/metrics").text
