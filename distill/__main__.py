@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -175,16 +175,20 @@ def replay(
 
 @app.command(name="list")
 def list_entries(
-    table: Annotated[str, typer.Argument(help="methods, datasets or networks")],
+    table: Annotated[str, typer.Argument(help="methods, datasets, networks or generators (of afdcd)")],
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH at which networks are counted.")] = "512x1024",
     names: Annotated[
         list[str] | None, typer.Option("--network", help="Only these networks (also smp:ARCH/ENCODER).")
     ] = None,
+    map_size: Annotated[
+        str, typer.Option("--map", help="CHANNELSxHEIGHTxWIDTH at which generators are counted.")
+    ] = "2048x64x128",
     as_json: command.AsJson = False,
 ) -> None:
-    """What can be named in a recipe; networks with parameters, MACs and features."""
+    """What can be named in a recipe; networks and generators with parameters and MACs."""
     from distill.datasets import DATASETS
     from distill.methods import METHODS
+    from distill.methods.generator_cost import list_generators
     from distill.networks.describe import list_networks
     from modelpack.errors import UnknownNameError, UsageError
 
@@ -192,21 +196,28 @@ def list_entries(
         height, _, width = size.partition("x")
         if not (height.isdigit() and width.isdigit()):
             raise UsageError(f"--size {size!r} is not HEIGHTxWIDTH, as in 512x1024.")
-        rows = list_networks((int(height), int(width)), names)
-        for row in rows:
-            command.show(json.dumps(row) if as_json else _network_line(row))
-        command.finish({"networks": rows}, as_json)
+        _show_rows(table, list_networks((int(height), int(width)), names), as_json)
+        return
+    if table == "generators":
+        sides = map_size.split("x")
+        if len(sides) != 3 or not all(side.isdigit() and int(side) for side in sides):
+            raise UsageError(f"--map {map_size!r} is not CHANNELSxHEIGHTxWIDTH, as in 2048x64x128.")
+        channels, *grid = map(int, sides)
+        _show_rows(table, list_generators(channels, (grid[0], grid[1])), as_json)
         return
     tables = {"methods": sorted(METHODS), "datasets": sorted(DATASETS)}
     if table not in tables:
-        raise UnknownNameError("table", table, [*tables, "networks"])
+        raise UnknownNameError("table", table, [*tables, "networks", "generators"])
     for name in tables[table]:
         command.show(name)
     command.finish({table: tables[table]}, as_json)
 
 
-def _network_line(row: dict[str, object]) -> str:
-    return "  ".join(f"{key} {value}" for key, value in row.items())
+def _show_rows(table: str, rows: list[dict[str, Any]], as_json: bool) -> None:
+    for row in rows:
+        line = "  ".join(f"{key} {value}" for key, value in row.items())
+        command.show(json.dumps(row) if as_json else line)
+    command.finish({table: rows}, as_json)
 
 
 def main() -> None:

@@ -57,11 +57,12 @@ class TrainLoader(StepLoader[_Augmentee, Batch]):
         cache: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        pins: bool = False,
     ) -> None:
         sampling = Sampling(len(dataset), batch, seed, rank, world_size)
         augmentation = Augmentation(augment, mean_rgb)
         super().__init__(
-            sampling, _Augmented(cached(dataset) if cache else dataset, augmentation), _stack, workers
+            sampling, _Augmented(cached(dataset) if cache else dataset, augmentation), _stack, workers, pins
         )
 
 

@@ -75,6 +75,14 @@ class TrainStep(nn.Module):
         for method in self.methods.values():
             cast(Method, method).finish_step(context)
 
+    def own_losses(self) -> dict[str, Tensor]:
+        """By `METHOD/NAME`, what methods trained themselves by in the last `finish_step`."""
+        return {
+            f"{name}/{loss}": value
+            for name, method in self.methods.items()
+            for loss, value in cast(Method, method).own_losses().items()
+        }
+
     @property
     def teacher(self) -> SegNetwork | None:
         return self._teacher[0] if self._teacher else None

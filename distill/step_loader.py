@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from distill.interrupt import SIGNALS
 from distill.sampling import Draw, Sampling
@@ -35,6 +36,7 @@ class StepLoader(Generic[PreparedT, BatchT]):
     prepare: reads and augments one sample; spawned worker processes receive a pickled copy.
     stack: joins the samples of a step.
     workers: processes that prepare; 0 = a thread of this process, some steps ahead of training.
+    pins: whether batches are put into memory from which a GPU copies while the host goes on; needs CUDA.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class StepLoader(Generic[PreparedT, BatchT]):
         prepare: Callable[[Draw], PreparedT],
         stack: Callable[[list[PreparedT]], BatchT],
         workers: int = 0,
+        pins: bool = False,
     ) -> None:
         self._sampling, self._prepare, self._stack = sampling, prepare, stack
-        self._workers = workers
+        self._workers, self._pins = workers, pins
 
     def batches(self, start: int = 0, stop: int | None = None) -> Iterator[BatchT]:
         """Batches of optimiser steps start, start + 1, ... below `stop` (None: for ever)."""
@@ -63,6 +66,7 @@ class StepLoader(Generic[PreparedT, BatchT]):
             prefetch_factor=_AHEAD,
             multiprocessing_context=_START_METHOD,
             worker_init_fn=_leave_signals_to_training,
+            pin_memory=self._pins,
             generator=torch.Generator(),  # without one, making the iterator moves the global generator
         )
         for batch in loader:
@@ -84,7 +88,10 @@ class StepLoader(Generic[PreparedT, BatchT]):
                 thread.shutdown(wait=True, cancel_futures=True)
 
     def _batch(self, draws: list[Draw]) -> BatchT:
-        return self._stack([self._prepare(draw) for draw in draws])
+        batch = self._stack([self._prepare(draw) for draw in draws])
+        if self._pins:
+            batch = pin_memory(batch)  # type: ignore[no-untyped-call]  # untyped in torch
+        return batch
 
 
 def _leave_signals_to_training(worker: int) -> None:

@@ -32,6 +32,7 @@ from distill.same_run import refuse_other_settings
 from distill.start import START_FILE, describe_start
 from distill.teacher import measure_teacher
 from distill.training_data import data_to_learn_from
+from distill.transfer import LateValues
 from distill.weights import STUDENT_FILE, save_weights
 from modelpack.atomic import write_json
 
@@ -109,8 +110,9 @@ class Training:
             cache=config.compute.cache,
             rank=self.processes.rank,
             world_size=self.processes.world_size,
+            pins=self.compute.device.type == "cuda",
         )
-        steps = config.optim.steps
+        steps, late = config.optim.steps, LateValues()
         title = f"{config.name}: {config.student.network}"
         with (
             Interrupt() as interrupt,
@@ -125,9 +127,12 @@ class Training:
                 trainer.take_step(self.done, batch)
                 self.done += 1
                 if self.done % config.compute.log_every == 0 or self.done == steps:
-                    losses = trainer.weighted(trainer.mean_losses())
-                    progress.update(self.done, {"loss": sum(losses.values()), **losses})
+                    late.ask(self.done, trainer.mean_losses_on_device())
+                if (told := late.arrived(waits=self.done == steps)) is not None:
+                    losses = trainer.weighted(trainer.checked(told[1]))
+                    progress.update(told[0], {"loss": sum(losses.values()), **losses})
                 if self.done % config.evaluation.every == 0 or self.done == steps:
+                    trainer.mean_losses()  # waits for the steps whose time is taken
                     images_per_s = trainer.summed_steps * config.optim.batch / (time.perf_counter() - clock)
                     self._evaluate(history, images_per_s)
                     clock = time.perf_counter()
@@ -197,7 +202,7 @@ class Training:
             "miou": confusion.miou(self.config.evaluation.absent),
             "pixel_accuracy": confusion.pixel_accuracy(),
             **{f"iou/{name}": float(iou) for name, iou in zip(names, confusion.iou_per_class(), strict=True)},
-            **{f"loss/{name}": value for name, value in raw.items()},
+            **{f"loss/{name}": value for name, value in (raw | self.trainer.mean_own_losses()).items()},
             **{f"weighted/{name}": value for name, value in self.trainer.weighted(raw).items()},
             **{f"gradient/{name}": norm for name, norm in self.trainer.gradients.means().items()},
             "lr": self.trainer.lr_at(max(self.done - 1, 0)),
@@ -211,6 +216,7 @@ class Training:
         return self.processes.any(interrupt.requested)
 
     def _save(self, history: History) -> None:
+        self.trainer.mean_losses()  # a run that diverged keeps the state before
         if self.processes.is_main:
             state = {
                 "done": self.done,

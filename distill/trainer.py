@@ -7,8 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from distill.average import Average
 from distill.compute import Compute
 from distill.config import OptimConfig
 from distill.distributed import Processes
@@ -18,6 +18,7 @@ from distill.methods.method import StepContext
 from distill.networks.output import SegNetwork
 from distill.schedule import poly_lr
 from distill.step import StepLosses, TrainStep
+from distill.transfer import to_device
 from modelpack.errors import SegError
 from modelpack.labels import IGNORE
 
@@ -49,9 +50,10 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(
             self.compute.device.type, enabled=self.compute.dtype == torch.float16
         )
-        self.average = _average(self.step.student, self.config.ema) if self.config.ema else None
+        self.average = Average(self.step.student, self.config.ema) if self.config.ema else None
         self.gradients = GradientNorms(self.step.student, self.processes)
         self._sums: dict[str, Tensor] = {}
+        self._own_sums: dict[str, Tensor] = {}
         self.summed_steps = 0
         """Steps since `forget_losses`."""
 
@@ -69,8 +71,8 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr_at(number)
         self.step.train()
-        images = batch.images.to(self.compute.device, non_blocking=True)
-        target = batch.masks.to(self.compute.device, non_blocking=True)
+        images = to_device(batch.images, self.compute.device)
+        target = to_device(batch.masks, self.compute.device)
         parts = self.config.accumulate
         valid_pixels = self._valid_pixels(target) / parts
         share = len(images) // parts
@@ -88,6 +90,7 @@ class Trainer:
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
         self.step.finish_step(self._context(number, batch.sample_seeds))
+        _add(self._own_sums, self.step.own_losses())
         if self.average is not None:
             self.average.update_parameters(self.step.student)
         self.summed_steps += 1
@@ -103,7 +106,21 @@ class Trainer:
 
     def mean_losses(self) -> dict[str, float]:
         """Mean raw value of each term since `forget_losses`. Raises DivergedError for NaN and Inf."""
-        means = {name: float(value) / max(self.summed_steps, 1) for name, value in self._sums.items()}
+        return self._means(self._sums)
+
+    def mean_losses_on_device(self) -> dict[str, Tensor]:
+        """The same, () each, unread: the host need not wait for them. See `checked`."""
+        return {name: value / max(self.summed_steps, 1) for name, value in self._sums.items()}
+
+    def mean_own_losses(self) -> dict[str, float]:
+        """The same of what methods train themselves by, which is in no sum."""
+        return self._means(self._own_sums)
+
+    def _means(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
+        return self.checked({name: float(value) / max(self.summed_steps, 1) for name, value in sums.items()})
+
+    def checked(self, means: dict[str, float]) -> dict[str, float]:
+        """The same. Raises DivergedError for NaN and Inf."""
         broken = [name for name, value in means.items() if not abs(value) < float("inf")]
         if broken:
             raise DivergedError(
@@ -117,7 +134,7 @@ class Trainer:
         return {name: self.step.weights.get(name, 1.0) * value for name, value in raw.items()}
 
     def forget_losses(self) -> None:
-        self._sums, self.summed_steps = {}, 0
+        self._sums, self._own_sums, self.summed_steps = {}, {}, 0
         self.gradients.forget()
 
     def state(self) -> dict[str, Any]:
@@ -127,6 +144,7 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
             "sums": self._sums,
+            "own_sums": self._own_sums,
             "summed_steps": self.summed_steps,
             "gradients": self.gradients.state(),
         }
@@ -137,7 +155,9 @@ class Trainer:
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self._sums = {name: value.to(self.compute.device) for name, value in state["sums"].items()}
+        device = self.compute.device
+        self._sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self._own_sums = {name: value.to(device) for name, value in state.get("own_sums", {}).items()}
         self.summed_steps = state["summed_steps"]
         if "gradients" in state:  # states of earlier versions have none
             self.gradients.restore(state["gradients"], self.compute.device)
@@ -157,14 +177,12 @@ class Trainer:
         nn.utils.clip_grad_norm_(covered, self.config.clip_norm)
 
     def _remember(self, raw: Mapping[str, Tensor], parts: int) -> None:
-        for name, value in raw.items():
-            self._sums[name] = self._sums.get(name, 0) + value / parts
+        _add(self._sums, {name: value / parts for name, value in raw.items()})
 
 
-def _average(student: SegNetwork, decay: float) -> AveragedModel:
-    """An exponential moving average of weights and of norm statistics."""
-    rule = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # untyped in torch
-    return AveragedModel(student, multi_avg_fn=rule, use_buffers=True)
+def _add(sums: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, value in values.items():
+        sums[name] = sums.get(name, 0) + value
 
 
 def build_optimiser(step: nn.Module, config: OptimConfig, compute: Compute) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""Step `losses`: omni-contrasting against the published formulation, in time, memory and error."""
+"""Step `losses`: omni-contrasting by each backend, and as published, in time, memory and error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,14 +8,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from afdcd.gpu.ceilings import COPY_BYTES, copy_gb_per_s
+from afdcd.gpu.device import SHARE_OF_FREE_MEMORY
 from afdcd.gpu.step import Context, Note
 from afdcd.gpu.timing import interleaved_seconds, peak_bytes
 from distill.baselines.omni_contrast import omni_contrast_published
 from distill.losses.contrast import omni_contrast
+from distill.losses.contrasting import demanding
+from distill.step_bench.formulations import omni_contrast_as_published
+from modelpack.errors import RuntimeUnavailableError
 
 Loss = Callable[..., Tensor]
 
-FORMULATIONS: dict[str, Loss] = {"ours": omni_contrast, "published": omni_contrast_published}
+
+def by_backend(name: str) -> Loss:
+    """Our loss, computed by this backend alone."""
+
+    def loss(*maps: Tensor, **options: Any) -> Tensor:
+        with demanding(name):
+            return omni_contrast(*maps, **options)
+
+    return loss
+
+
+FORMULATIONS: dict[str, Loss] = {
+    "triton": by_backend("triton"),
+    "torch": by_backend("torch"),
+    "published": omni_contrast_as_published,
+}
 PATCH = (4, 4)
 GROUPS = 16
 TEMPERATURE = 0.07
@@ -31,24 +51,35 @@ class Case:
     height: int
     width: int
     channels: int = 2048
+    type: str = "float32"
 
 
 CASES = [
-    Case(dataset, images, height, width)
+    Case(dataset, images, height, width, type=name)
     for dataset, height, width in (("camvid", 44, 44), ("cityscapes", 16, 32))
     for images in (2, 16)
+    for name in ("float32", "bfloat16")
 ]
 
 
 def run(context: Context, note: Note) -> None:
+    device = torch.device(context.device)
+    copies = copy_gb_per_s(
+        device, min(COPY_BYTES, torch.cuda.mem_get_info(device)[0] // SHARE_OF_FREE_MEMORY)
+    )
+    note("copy_gb_per_s", copies)
     rows: list[dict[str, Any]] = []
     for case in CASES:
-        rows += compare(case, torch.device(context.device), ROUNDS)
+        rows += compare(case, device, ROUNDS, copies)
         note("forward_and_backward", rows)
 
 
-def compare(case: Case, device: torch.device, rounds: int) -> list[dict[str, Any]]:
-    """One row for each formulation; one that runs out of memory says so in its row."""
+def compare(case: Case, device: torch.device, rounds: int, copies: float) -> list[dict[str, Any]]:
+    """One row for each formulation; one that runs out of memory, or cannot run here, says so in its row.
+
+    copies: gigabytes per second, read plus written, of a large copy. `limit_ms` is what it would take to read
+    both maps and to write the gradient.
+    """
     student, teacher = _maps(case, device)
     reference = float64_by_image(student, teacher)
     rows: dict[str, dict[str, Any]] = {}
@@ -60,13 +91,20 @@ def compare(case: Case, device: torch.device, rounds: int) -> list[dict[str, Any
         except torch.OutOfMemoryError as error:
             rows[name]["out_of_memory"] = str(error).partition(". ")[0]
             torch.cuda.empty_cache()
+        except RuntimeUnavailableError as error:
+            rows[name]["unavailable"] = str(error)
     fitting = {
         name: partial(backward, loss, student, teacher)
         for name, loss in FORMULATIONS.items()
-        if "out_of_memory" not in rows[name]
+        if "grad_rel_err" in rows[name]
     }
+    limit_s = sum(maps.nbytes for maps in (student, teacher, student)) / copies / 1e9
     for name, seconds in interleaved_seconds(fitting, device, rounds).items():
-        rows[name]["median_ms"] = 1000 * seconds
+        rows[name] |= {
+            "median_ms": 1000 * seconds,
+            "limit_ms": 1000 * limit_s,
+            "limit_share": limit_s / seconds,
+        }
     return list(rows.values())
 
 
@@ -94,7 +132,8 @@ def _maps(case: Case, device: torch.device) -> tuple[Tensor, Tensor]:
     shape = (case.images, case.channels, case.height, case.width)
     teacher = torch.randn(shape, generator=generator).relu_()
     student = teacher + 0.1 * torch.randn(shape, generator=generator)
-    return student.to(device).requires_grad_(True), teacher.to(device)
+    dtype: torch.dtype = getattr(torch, case.type)
+    return student.to(device, dtype).requires_grad_(True), teacher.to(device, dtype)
 
 
 def _errors(loss: Tensor, gradient: Tensor, true_loss: Tensor, true_gradient: Tensor) -> dict[str, float]:

@@ -7,22 +7,20 @@ the distance between student row r and teacher row k of the same patch, the loss
 
     log(1 + sum over negatives k of exp((d(r, r) - d(r, k)) / temperature)).
 
-Ours takes no gathers and keeps no distances for the backward pass: see `patch_rows.py`.
+Ours takes no gathers and keeps no distances for the backward pass. Who computes it, by device and type, is
+decided in `contrasting/`.
 """
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from distill.losses.patch_rows import Distance, sum_of_row_losses
+from distill.losses.contrasting.differentiable import sum_of_row_losses
+from distill.losses.contrasting.problem import Distance, Negatives
 from distill.losses.precision import outside_autocast, widen
 from distill.losses.spread import LossNormalisation, mean_absolute_deviation, standard_deviation
 from modelpack.errors import SettingsError, ShapeError
-
-Negatives = Literal["cross_group", "all"]
-"""`cross_group` (published code): rows of other groups, at any pixel. `all`: every row but the positive."""
 
 
 @outside_autocast
@@ -64,45 +62,14 @@ def omni_contrast(
     _check(student, teacher, groups, patch)
     if not temperature > 0:
         raise SettingsError(f"omni_contrast: temperature is {temperature}, it must be above 0.")
-    student, teacher = widen(student), widen(teacher)
     images, channels, height, width = student.shape
-    pixels = patch[0] * patch[1]
-    inverse_temperature = student.new_full((images,), 1 / temperature)
+    dtype = torch.float64 if torch.float64 in (student.dtype, teacher.dtype) else torch.float32
+    inverse_temperature = student.new_full((images,), 1 / temperature, dtype=dtype)
     if normalisation == "per_element":
-        inverse_temperature /= _unit(teacher, distance, channels // groups)
-    total = sum_of_row_losses(
-        to_rows(student, groups, patch),
-        to_rows(teacher, groups, patch),
-        inverse_temperature.repeat_interleave(height * width // pixels),
-        _same_group(groups, pixels, student.device) if negatives == "cross_group" else None,
-        distance,
-    )
+        inverse_temperature /= _unit(widen(teacher), distance, channels // groups)
+    total = sum_of_row_losses(student, teacher, inverse_temperature, groups, patch, negatives, distance)
     rows_per_pixel = groups if normalisation == "per_element" else 1
     return total / (images * height * width * rows_per_pixel)
-
-
-def to_rows(maps: Tensor, groups: int, patch: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) to (patches, D, rows): patches row by row and image by image, rows group by group."""
-    images, channels, height, width = maps.shape
-    patch_height, patch_width = patch
-    split = maps.reshape(
-        images,
-        groups,
-        channels // groups,
-        height // patch_height,
-        patch_height,
-        width // patch_width,
-        patch_width,
-    )
-    rows = split.permute(0, 3, 5, 2, 1, 4, 6)
-    return rows.reshape(-1, channels // groups, groups * patch_height * patch_width)
-
-
-def _same_group(groups: int, pixels: int, device: torch.device) -> Tensor:
-    """(rows, rows) bool: pairs of one group at different pixels, which are neither positive nor negative."""
-    group = torch.arange(groups, device=device).repeat_interleave(pixels)
-    same: Tensor = group[:, None] == group[None, :]
-    return same.fill_diagonal_(False)
 
 
 def _unit(teacher: Tensor, distance: Distance, row_channels: int) -> Tensor:

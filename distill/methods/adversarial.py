@@ -41,6 +41,9 @@ class Adversarial(Method):
     def finish_step(self, context: StepContext) -> None:
         self.adversary.train_discriminator(context)
 
+    def own_losses(self) -> dict[str, Tensor]:
+        return self.adversary.own_losses
+
 
 def build_adversarial(settings: AdversarialSettings, pair: Pair) -> Adversarial:
     """Raises SettingsError where it is known already that the logits will be too small."""

@@ -67,6 +67,8 @@ class Adversary(nn.Module):
         self.settings = settings
         self.discriminator = Discriminator(num_classes, settings.width).requires_grad_(False)
         self.optimiser = _build_optimiser(self.discriminator, settings)
+        self.own_losses: dict[str, Tensor] = {}
+        """Of the last update, as in `Method.own_losses`: `discriminator`, before its weight."""
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -94,9 +96,11 @@ class Adversary(nn.Module):
         draws = context.uniform(1, 1, seen[0][0].device)
         shares = torch.split(draws, [len(student) for student, _ in seen])
         self.discriminator.requires_grad_(True)
+        raw = []
         for (student, teacher), share in zip(seen, shares, strict=True):
-            loss = settings.weight * self._discriminator_loss(student, teacher, share) / len(seen)
-            torch.autograd.backward(loss)
+            raw.append(self._discriminator_loss(student, teacher, share))
+            torch.autograd.backward(settings.weight * raw[-1] / len(seen))
+        self.own_losses = {"discriminator": torch.stack(raw).detach().mean()}
         _average_gradients(list(self.discriminator.parameters()), context.processes)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)

@@ -5,21 +5,34 @@ Segmentation", NeurIPS 2023, and the authors' code. The published objective adds
 method `kd` beside it.
 """
 
-from typing import Any, Literal, NamedTuple, Self
+import logging
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 from torch import Tensor
 
-from distill.losses.contrast import Negatives, check_groups, omni_contrast
+from distill.losses.contrast import check_groups, omni_contrast
+from distill.losses.contrasting.problem import Distance, Negatives
 from distill.losses.imitation import imitation
-from distill.losses.patch_rows import Distance
 from distill.losses.reduce import Reduce
 from distill.losses.spread import LossNormalisation
-from distill.methods.generator import GeneratorName, StudentPath
+from distill.methods.generator import check_generator
+from distill.methods.generator_cost import generator_cost
 from distill.methods.masks import centre_mask, random_mask
 from distill.methods.method import Method, MethodSettings, Pair, StepContext
+from distill.methods.student_path import WHOLE_MAP, StudentPath
 from distill.networks.output import SegOutput
+
+log = logging.getLogger(__name__)
 
 Contrasting = Literal["omni", "spatial", "channel", "spatial_and_channel"]
 
@@ -63,7 +76,10 @@ class AfDcdSettings(MethodSettings):
     mask: Literal["random", "centre", "none"] = "random"
     mask_ratio: float = Field(default=0.75, ge=0, le=1)
     """Share of the pixels that the random mask erases."""
-    generator: GeneratorName = "plain"
+    generator: Annotated[str, AfterValidator(check_generator)] = "plain"
+    """Published: `plain` and `enhanced`. Cheaper: `bottleneck(REDUCTION)`, `grouped(GROUPS)`, `separable`."""
+    generator_on: Literal["full", "pooled"] = "full"
+    """`pooled` (not published): generate on the map that `reduce` pools; both losses compare pooled maps."""
 
     @field_validator("patch", mode="before")
     @classmethod
@@ -71,10 +87,11 @@ class AfDcdSettings(MethodSettings):
         return (value, value) if isinstance(value, int) else value
 
     @model_validator(mode="after")
-    def _has_something_to_learn(self) -> Self:
-        if not self.contrasts and self.imitation_weight == 0:
+    def _fits(self) -> Self:
+        if self.generator_on == "pooled" and self.reduce.pool == 1:
             raise ValueError(
-                "contrast is off and imitation_weight is 0: nothing is left. Drop the method instead"
+                f"generator_on: pooled has nothing to pool by with reduce: {self.reduce}. "
+                "Give reduce: pool(K), or generator_on: full"
             )
         for view in self.views() if self.contrasts else ():
             if view.groups == 1 and (view.negatives == "cross_group" or view.patch == (1, 1)):
@@ -94,6 +111,11 @@ class AfDcdSettings(MethodSettings):
             "channel": (channel,),
             "spatial_and_channel": (spatial, channel),
         }[self.contrasting]
+
+    @property
+    def reductions(self) -> tuple[Reduce | None, Reduce]:
+        """What reduces the maps before the generator, and what reduces them before the contrast."""
+        return (self.reduce, Reduce()) if self.generator_on == "pooled" else (None, self.reduce)
 
     @property
     def contrasts(self) -> bool:
@@ -129,9 +151,11 @@ class AfDcd(Method):
         settings = self.settings
         taught = teacher.feature(settings.teacher_feature).detach()
         grid = (taught.shape[2], taught.shape[3])
+        if self.path.pool is not None:
+            taught = self.path.pool(taught, WHOLE_MAP)
         generated = self.path(
             student.feature(settings.student_feature),
-            self._mask(grid, taught.device, context),
+            self._mask((taught.shape[2], taught.shape[3]), taught.device, context),
             covers=student.padded_size,
             grid=grid,
             grid_covers=teacher.padded_size,
@@ -146,9 +170,10 @@ class AfDcd(Method):
 
     def _contrast(self, view: View, generated: Tensor, taught: Tensor) -> Tensor:
         settings = self.settings
+        _, reduce = settings.reductions
         return omni_contrast(
-            settings.reduce(generated, view.patch),
-            settings.reduce(taught, view.patch),
+            reduce(generated, view.patch),
+            reduce(taught, view.patch),
             groups=view.groups,
             patch=view.patch,
             temperature=settings.temperature,
@@ -164,9 +189,19 @@ class AfDcd(Method):
 
 
 def build_afdcd(settings: AfDcdSettings, pair: Pair) -> AfDcd:
-    """Raises ShapeError if the groups do not divide the teacher's feature."""
+    """Raises ShapeError if the groups, or the generator's number, do not divide the teacher's channels."""
     student_channels = pair.student[settings.student_feature].channels
-    teacher_channels = pair.teacher[settings.teacher_feature].channels
+    teacher = pair.teacher[settings.teacher_feature]
     for view in settings.views() if settings.contrasts else ():
-        check_groups(teacher_channels, view.groups)
-    return AfDcd(settings, StudentPath.build(student_channels, teacher_channels, settings.generator))
+        check_groups(teacher.channels, view.groups)
+    pool, _ = settings.reductions
+    path = StudentPath.build(student_channels, teacher.channels, settings.generator, pool)
+    if pair.image_size is not None:
+        pooling = pool.pool if pool else 1
+        height, width = (max(1, -(-side // teacher.stride) // pooling) for side in pair.image_size)
+        cost = generator_cost(path.generator, (height, width))
+        log.info(
+            "afdcd: generator %s on %d x %d x %d: %.2f M parameters, %.2f GMAC an image",
+            *(settings.generator, teacher.channels, height, width, cost.parameters / 1e6, cost.macs / 1e9),
+        )
+    return AfDcd(settings, path)

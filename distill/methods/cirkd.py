@@ -68,9 +68,7 @@ class CirkdSettings(MethodSettings):
     """The same for regions."""
 
     @model_validator(mode="after")
-    def _has_something_to_learn(self) -> Self:
-        if not self.weights():
-            raise ValueError("all weights are 0: nothing is left. Drop the method instead")
+    def _fits(self) -> Self:
         if self.enqueued_pixels > self.pixel_memory:
             raise ValueError(
                 f"enqueued_pixels ({self.enqueued_pixels}) must not exceed pixel_memory ({self.pixel_memory})"

@@ -1,8 +1,8 @@
 """CWD: every channel of the student's logits and features fires where the teacher's fires."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
 from distill.losses.channel_wise import ChannelWiseForm, channel_wise
@@ -35,14 +35,6 @@ class CwdSettings(MethodSettings):
     teacher_feature: str = "head"
     adapter: ChannelAdapter = "convolution"
     divisor: ChannelDivisor = "published"
-
-    @model_validator(mode="after")
-    def _has_something_to_learn(self) -> Self:
-        if not self.weights():
-            raise ValueError(
-                "logits_weight and feature_weight are 0: nothing is left. Drop the method instead"
-            )
-        return self
 
     def weights(self) -> dict[str, float]:
         weights = {"logits": self.logits_weight, "feature": self.feature_weight}

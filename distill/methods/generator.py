@@ -1,17 +1,20 @@
-"""The student's way to the teacher's features: align the channels, erase pixels, generate them back.
+"""What fills in the pixels that the mask erased: the published networks, and cheaper ones of the same reach.
 
-Source: the authors' Af-DCD code. Trained with the student and thrown away after it. Convolutions have biases,
-no normalisation, the framework's initial weights, and no activation at the end.
+Source of `plain` and `enhanced`: the authors' Af-DCD code. The others are ours: `plain` with cheaper
+convolutions, so that every pixel still sees the 5x5 pixels around it through one ReLU. All convolutions have
+biases, no normalisation, the framework's initial weights, and no activation at the end.
 """
 
-from typing import Literal
+import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.methods.grid import onto_grid
+from modelpack.errors import ShapeError
 
-GeneratorName = Literal["plain", "enhanced", "none"]
+_KIND = re.compile(r"(\w+)(?:\((\d+)\))?")
 
 
 class PlainGenerator(nn.Sequential):
@@ -38,45 +41,97 @@ class EnhancedGenerator(nn.Module):
         return result
 
 
-GENERATORS: dict[GeneratorName, type[nn.Module]] = {
-    "plain": PlainGenerator,
-    "enhanced": EnhancedGenerator,
-    "none": nn.Identity,
+class BottleneckGenerator(nn.Sequential):
+    """`plain` at 1/`reduction` of the width, between two 1x1 convolutions that lead there and back."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        _check_divides("bottleneck", reduction, channels)
+        narrow = channels // reduction
+        super().__init__(
+            nn.Conv2d(channels, narrow, kernel_size=1),
+            _conv3x3(narrow),
+            nn.ReLU(),
+            _conv3x3(narrow),
+            nn.Conv2d(narrow, channels, kernel_size=1),
+        )
+
+
+class GroupedGenerator(nn.Sequential):
+    """`plain` with convolutions in groups, and the channels shuffled between them.
+
+    Every channel is generated from all others if a group has at least as many channels as there are groups.
+    """
+
+    def __init__(self, channels: int, groups: int) -> None:
+        _check_divides("grouped", groups, channels)
+        super().__init__(
+            _conv3x3(channels, groups), nn.ReLU(), nn.ChannelShuffle(groups), _conv3x3(channels, groups)
+        )
+
+
+class SeparableGenerator(nn.Sequential):
+    """`plain` with each 3x3 convolution as a depth-wise 3x3 and a 1x1 one."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            _conv3x3(channels, channels),
+            nn.Conv2d(channels, channels, kernel_size=1),
+            nn.ReLU(),
+            _conv3x3(channels, channels),
+            nn.Conv2d(channels, channels, kernel_size=1),
+        )
+
+
+class GeneratorEntry(NamedTuple):
+    """How to build one kind for a number of channels."""
+
+    build: Callable[..., nn.Module]
+    number: int | None = None
+    """Default of the number that `NAME(NUMBER)` gives to `build` after the channels; None: it takes none."""
+
+
+GENERATORS: dict[str, GeneratorEntry] = {
+    "plain": GeneratorEntry(PlainGenerator),
+    "enhanced": GeneratorEntry(EnhancedGenerator),
+    "bottleneck": GeneratorEntry(BottleneckGenerator, 4),
+    "grouped": GeneratorEntry(GroupedGenerator, 16),
+    "separable": GeneratorEntry(SeparableGenerator),
+    "none": GeneratorEntry(nn.Identity),
 }
 
 
-class StudentPath(nn.Module):
-    """Align -> resize to the teacher's grid -> mask -> generator."""
-
-    def __init__(self, align: nn.Module, generator: nn.Module) -> None:
-        super().__init__()
-        self.align = align
-        self.generator = generator
-
-    @classmethod
-    def build(cls, student_channels: int, teacher_channels: int, generator: GeneratorName) -> "StudentPath":
-        """Equal widths need no alignment and get none."""
-        align: nn.Module = nn.Identity()
-        if student_channels != teacher_channels:
-            align = nn.Conv2d(student_channels, teacher_channels, kernel_size=1)
-        return cls(align, GENERATORS[generator](teacher_channels))
-
-    def forward(
-        self,
-        feature: Tensor,
-        mask: Tensor | None,
-        *,
-        covers: tuple[int, int],
-        grid: tuple[int, int],
-        grid_covers: tuple[int, int],
-    ) -> Tensor:
-        """(N, C_student, h, w) to (N, C_teacher, *grid). mask: (N or 1, 1, *grid). Sizes: see `onto_grid`."""
-        aligned = onto_grid(self.align(feature), covers=covers, grid=grid, grid_covers=grid_covers)
-        if mask is not None:
-            aligned = aligned * mask.to(aligned.dtype)
-        generated: Tensor = self.generator(aligned)
-        return generated
+def check_generator(text: str) -> str:
+    """`NAME` or `NAME(NUMBER)` as it stands. Raises ValueError for what is not in the table."""
+    _parse(text)
+    return text
 
 
-def _conv3x3(channels: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+def build_generator(text: str, channels: int) -> nn.Module:
+    """(N, channels, h, w) to the same shape. Raises ShapeError unless the number divides the channels."""
+    entry, numbers = _parse(text)
+    return entry.build(channels, *numbers)
+
+
+def _parse(text: str) -> tuple[GeneratorEntry, list[int]]:
+    """The entry, and what it is built with beside the channels."""
+    match = _KIND.fullmatch(text.replace(" ", ""))
+    entry = GENERATORS.get(match[1]) if match else None
+    if match is None or entry is None or (match[2] and (entry.number is None or not int(match[2]))):
+        known = (f"{name}(N)" if kind.number else name for name, kind in GENERATORS.items())
+        raise ValueError(f"a generator is one of {', '.join(known)} with N from 1 up, got {text!r}")
+    if entry.number is None:
+        return entry, []
+    return entry, [int(match[2] or entry.number)]
+
+
+def _conv3x3(channels: int, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, kernel_size=3, padding=1, groups=groups)
+
+
+def _check_divides(name: str, number: int, channels: int) -> None:
+    if channels % number:
+        divisors = [str(count) for count in range(1, channels + 1) if channels % count == 0]
+        raise ShapeError(
+            f"generator {name}({number}): {number} does not divide the {channels} channels of the teacher's "
+            f"feature. Choose the number from: {', '.join(divisors)}."
+        )

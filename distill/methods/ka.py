@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from distill.losses.adaptation import CodeUnit, Distance, adaptation
@@ -44,14 +44,6 @@ class KaSettings(MethodSettings):
     """How it is trained before the student's first step."""
     autoencoder_from: Path | None = None
     """Folder of a finished one (`OUTPUT/prepared/ka-...` of a run), trained on the same teacher."""
-
-    @model_validator(mode="after")
-    def _has_something_to_learn(self) -> Self:
-        if not self.weights():
-            raise ValueError(
-                "feature_weight and affinity_weight are 0: nothing is left. Drop the method instead"
-            )
-        return self
 
     def weights(self) -> dict[str, float]:
         weights = {"feature": self.feature_weight, "affinity": self.affinity_weight}

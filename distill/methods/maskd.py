@@ -6,10 +6,10 @@ segmentation release compares logits and whose detection release compares featur
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
 from distill.losses.masked import masked_error, weighted_masked_error
@@ -40,14 +40,6 @@ class MaskdSettings(MethodSettings):
     """How the tokens are learned before the student's first step."""
     tokens_from: Path | None = None
     """Folder of finished ones (`OUTPUT/prepared/maskd-...` of a run), learned from the same teacher."""
-
-    @model_validator(mode="after")
-    def _has_something_to_learn(self) -> Self:
-        if not self.weights():
-            raise ValueError(
-                "logits_weight and feature_weight are 0: nothing is left. Drop the method instead"
-            )
-        return self
 
     def weights(self) -> dict[str, float]:
         weights = {"logits": self.logits_weight, "feature": self.feature_weight}

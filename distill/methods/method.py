@@ -3,13 +3,16 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from distill.distributed import Processes
 from distill.methods.preparation import Preparation, PreparationPlan
 from distill.networks.output import FeatureInfo, SegOutput
+from distill.transfer import to_device
 from modelpack.settings import StrictModel
 
 
@@ -18,8 +21,14 @@ class MethodSettings(StrictModel):
 
     name: str
 
+    @model_validator(mode="after")
+    def _has_something_to_learn(self) -> Self:
+        if not self.weights():
+            raise ValueError("no term has a weight: nothing is left. Drop the method instead")
+        return self
+
     def weights(self) -> dict[str, float]:
-        """Weight of each loss term that the module returns, by the term's name."""
+        """Weight of each loss term that the module returns, by the term's name; at least one."""
         raise NotImplementedError
 
     def student_features(self) -> frozenset[str]:
@@ -76,7 +85,7 @@ class StepContext:
         for seed in self.sample_seeds:
             generator = torch.Generator().manual_seed(seed)
             maps.append(torch.rand(1, height, width, generator=generator))
-        return torch.stack(maps).to(device, non_blocking=True)
+        return to_device(torch.stack(maps), device)
 
 
 class Method(nn.Module):
@@ -101,3 +110,10 @@ class Method(nn.Module):
 
         context: of all images of this process in the step, also where `forward` saw them in several parts.
         """
+
+    def own_losses(self) -> dict[str, Tensor]:
+        """Raw losses by name of what the method trained itself in the last `finish_step`; () each, no graph.
+
+        They are logged beside the terms and enter no sum.
+        """
+        return {}

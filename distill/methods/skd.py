@@ -4,9 +4,9 @@ Source: Liu et al., "Structured Knowledge Distillation for Semantic Segmentation
 of its authors' code and of CIRKD's.
 """
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from distill.losses.logits import KdReduction, logit_kd
@@ -37,12 +37,6 @@ class SkdSettings(MethodSettings):
     teacher_feature: str = "head"
     adversarial_weight: NonNegativeFloat = 0.001
     adversary: AdversarySettings = AdversarySettings()
-
-    @model_validator(mode="after")
-    def _has_something_to_learn(self) -> Self:
-        if not self.weights():
-            raise ValueError("all three weights are 0: nothing is left. Drop the method instead")
-        return self
 
     def weights(self) -> dict[str, float]:
         weights = {
@@ -93,6 +87,9 @@ class Skd(Method):
     def finish_step(self, context: StepContext) -> None:
         if self.adversary is not None:
             self.adversary.train_discriminator(context)
+
+    def own_losses(self) -> dict[str, Tensor]:
+        return self.adversary.own_losses if self.adversary is not None else {}
 
 
 def build_skd(settings: SkdSettings, pair: Pair) -> Skd:

@@ -1,13 +1,14 @@
 """What every network returns, and what every network is."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.transfer import to_device
 from modelpack.errors import SettingsError, UnknownNameError
 from modelpack.preprocess import Normalisation
 
@@ -81,6 +82,11 @@ def normalise(images_nhwc_u8: Tensor, normalisation: Normalisation) -> Tensor:
     images = images_nhwc_u8.permute(0, 3, 1, 2).float()
     if normalisation.order == "bgr":
         images = images.flip(1)
-    mean = torch.tensor(normalisation.mean, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(normalisation.std, device=images.device).view(1, 3, 1, 1)
-    return (images - mean) / std
+    return (images - _per_channel(normalisation.mean, images)) / _per_channel(normalisation.std, images)
+
+
+def _per_channel(values: Sequence[float], images: Tensor) -> Tensor:
+    """(1, 3, 1, 1) beside `images`; made on a GPU itself, it would wait for all that the GPU has to do."""
+    if not images.is_cuda:
+        return torch.tensor(values, device=images.device).view(1, 3, 1, 1)
+    return to_device(torch.tensor(values), images.device).view(1, 3, 1, 1)

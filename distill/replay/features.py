@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from distill.losses.imitation import imitation
-from distill.methods.generator import EnhancedGenerator, PlainGenerator, StudentPath
+from distill.methods.generator import EnhancedGenerator, PlainGenerator
 from distill.methods.masks import centre_mask, random_mask
+from distill.methods.student_path import StudentPath
 from distill.replay.comparison import Comparison
 from distill.replay.contrast import contrast_tolerances, published_contrast
 from distill.replay.golden import Golden, GoldenError

@@ -1,7 +1,7 @@
 """The verb `afdcd distill bench`."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,6 +10,9 @@ from modelpack.errors import UsageError
 from modelpack.recipe import read_recipe, section, training_part
 from modelpack.settings import parse_settings
 from modelpack.tables import lookup
+
+if TYPE_CHECKING:
+    from distill.config import TrainConfig
 
 
 def bench(
@@ -36,6 +39,9 @@ def bench(
         typer.Option(min=1, help="Longest warm-up, in windows of --steps; it ends once times stand still."),
     ] = 10,
     trace: Annotated[Path | None, typer.Option(help="Write a trace by torch's profiler here.")] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Time so many processes in place of one, against one, in turn.")
+    ] = 1,
     loss: Annotated[
         bool, typer.Option("--loss", help="Time the contrastive loss alone, ours and published in turn.")
     ] = False,
@@ -61,6 +67,11 @@ def bench(
     values = read_recipe(recipe, overrides or [])
     chosen, variant = _with_methods(values, variant, str(recipe))
     config = parse_settings(TrainConfig, chosen, str(recipe))
+    if processes > 1:
+        if against or trace:
+            raise UsageError("--processes times whole steps: leave --against and --trace out.")
+        _bench_scaling(config, processes, variant, synthetic, steps, rounds, warm_up, as_json)
+        return
     result = bench_step(
         config,
         against=against,
@@ -77,6 +88,36 @@ def bench(
         mode="json", exclude={"sides": {"__all__": {"rounds_ms"}}, "environment": True}
     )
     command.finish({"folder": str(folder), "result": summary}, as_json)
+
+
+def _bench_scaling(
+    config: "TrainConfig",
+    processes: int,
+    variant: str | None,
+    is_synthetic: bool,
+    steps: int,
+    rounds: int,
+    max_windows: int,
+    as_json: bool,
+) -> None:
+    from distill.step_bench.scaling import bench_scaling  # noqa: PLC0415
+    from distill.step_bench.scaling_report import render_scaling  # noqa: PLC0415
+    from distill.step_bench.stage import FOLDER  # noqa: PLC0415
+
+    result = bench_scaling(
+        config,
+        processes,
+        variant=variant,
+        is_synthetic=is_synthetic,
+        steps=steps,
+        rounds=rounds,
+        max_windows=max_windows,
+    )
+    command.show(render_scaling(result))
+    summary = result.model_dump(
+        mode="json", exclude={"modes": {"__all__": {"rounds_ms"}}, "environment": True}
+    )
+    command.finish({"folder": str(config.output / FOLDER), "result": summary}, as_json)
 
 
 def _with_methods(

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from distill.baselines.omni_contrast import omni_contrast_published
-from distill.losses.contrast import Negatives, omni_contrast
-from distill.losses.patch_rows import Distance
+from distill.losses.contrast import omni_contrast
+from distill.losses.contrasting.problem import Distance, Negatives
 from distill.losses.precision import outside_autocast, widen
 from distill.losses.spread import LossNormalisation, mean_absolute_deviation, standard_deviation
 from distill.step_bench.shapes import MapShape

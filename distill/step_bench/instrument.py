@@ -14,12 +14,12 @@ from typing import Any
 from torch import nn
 
 import distill.step
-from distill.methods.generator import StudentPath
+from distill.methods.student_path import StudentPath
 from distill.step import TrainStep
 from distill.step_bench.edges import with_edge
 from distill.step_bench.timeline import Timeline
 
-STUDENT, TEACHER, PATH = "student", "teacher", "align and generator"
+STUDENT, TEACHER, ALIGN, GENERATOR = "student", "teacher", "align", "generator"
 _LOSSES = "distill.losses."
 
 
@@ -32,8 +32,9 @@ def backward_of(part: str) -> str:
 def instrumented(step: TrainStep, timeline: Timeline) -> Iterator[None]:
     """Student, teacher, every method, its way to the teacher's features, and every loss function it calls.
 
-    What a method does beside those is the part with its own name. The student's backward pass lasts until
-    someone leaves it: nothing comes after it in the graph.
+    `align` is that way without the generator: alignment, resizing, mask. What a method does beside those is
+    the part with its own name. The student's backward pass lasts until someone leaves it: nothing comes after
+    it in the graph.
     """
     with ExitStack() as stack:
         stack.enter_context(_timed_module(step.student, _Part(timeline, STUDENT, is_leaf=True)))
@@ -43,7 +44,8 @@ def instrumented(step: TrainStep, timeline: Timeline) -> Iterator[None]:
         for name, method in step.methods.items():
             stack.enter_context(_timed_module(method, _Part(timeline, name)))
             for path in (module for module in method.modules() if isinstance(module, StudentPath)):
-                stack.enter_context(_timed_module(path, _Part(timeline, f"{name}: {PATH}")))
+                stack.enter_context(_timed_module(path, _Part(timeline, f"{name}: {ALIGN}")))
+                stack.enter_context(_timed_module(path.generator, _Part(timeline, f"{name}: {GENERATOR}")))
             module = sys.modules[type(method).__module__]
             stack.enter_context(_timed_losses(module, f"{name}: ", timeline))
         yield

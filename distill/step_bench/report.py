@@ -41,7 +41,7 @@ def render_markdown(result: StepBench) -> str:
     ]
     if result.comparison is not None:
         lines += ["", *_verdict(result.comparison)]
-    return "\n".join([*lines, "", _where(result.environment), ""])
+    return "\n".join([*lines, "", code_and_machine(result.environment), ""])
 
 
 def interval(figure: Interval, digits: int = 2) -> str:
@@ -87,7 +87,7 @@ def _verdict(comparison: Comparison) -> list[str]:
     ]
 
 
-def _where(environment: Mapping[str, Any]) -> str:
+def code_and_machine(environment: Mapping[str, Any]) -> str:
     """Code and machine, from `fingerprint()`."""
     cpu, git = environment["cpu"], environment["git"]
     commit = f", commit {git['commit'][:12]}{' with changes' if git['is_dirty'] else ''}" if git else ""

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "bench-train"
 _TRACED_STEPS = 2
-_NOISE = "noise"
+NOISE = "noise"
 
 
 def bench_step(
@@ -66,10 +66,10 @@ def bench_step(
         methods=tuple(method.name for method in config.methods),
         student=config.student.network,
         teacher=config.teacher.network if subject.trainer.step.teacher and config.teacher else None,
-        data=_NOISE if is_synthetic else config.data.name,
+        data=NOISE if is_synthetic else config.data.name,
         crop=config.augment.crop,
         batch=config.optim.batch,
-        device=_device_name(compute.device),
+        device=device_name(compute.device),
         precision=next(name for name, dtype in DTYPES.items() if dtype == compute.dtype),
         threads=torch.get_num_threads(),
         rounds=rounds,
@@ -107,5 +107,5 @@ def _refuse_without_contrast(config: TrainConfig, against: Literal["published"] 
         )
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

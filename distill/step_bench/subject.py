@@ -12,11 +12,13 @@ from distill.assemble import assemble
 from distill.compare import TEACHER_FOLDER
 from distill.compute import Compute
 from distill.config import TrainConfig
-from distill.datasets import open_to_learn_from
+from distill.datasets import open_dataset, open_to_learn_from
 from distill.datasets.dataset import SegDataset
 from distill.distributed import Processes
 from distill.loader import Batch, TrainLoader
 from distill.networks import build_network
+from distill.preparation.begin import Prepare, begin_preparations
+from distill.preparation.stage import Preparations
 from distill.quantisation.calibration import calibration_images
 from distill.step_bench.measured_trainer import MeasuredTrainer
 from distill.step_bench.noise import noise_like
@@ -48,11 +50,12 @@ class Subject:
         self.done += 1
 
 
-def set_up(config: TrainConfig, *, is_synthetic: bool = False) -> Subject:
-    """Networks, methods, optimiser and loader of `config`; prepared methods have learned nothing.
+def set_up(config: TrainConfig, *, is_synthetic: bool = False, is_prepared: bool = False) -> Subject:
+    """Networks, methods, optimiser and loader of `config`.
 
     is_synthetic: noise in the place of the recipe's images. A teacher without a checkpoint is that of the
-    recipe's own chain, or an untrained one.
+    recipe's own chain, or an untrained one. is_prepared: methods have what they learn beforehand, as in a
+    training run; otherwise what they hold is untrained, which costs the same.
     """
     compute = Compute.choose(config.compute)
     dataset: SegDataset
@@ -60,8 +63,12 @@ def set_up(config: TrainConfig, *, is_synthetic: bool = False) -> Subject:
         dataset = noise_like(config)
     else:
         dataset = open_to_learn_from(data_to_learn_from(config))
-        config = _with_own_teacher(config)
-    trainer = _assembled(config, dataset, compute)
+        config = with_own_teacher(config)
+    prepare: Prepare = begin_preparations
+    if is_prepared:
+        report = open_dataset(config.data, config.evaluation.report_on)
+        prepare = Preparations(config, dataset, report, compute, Processes())
+    trainer = _assembled(config, dataset, compute, prepare)
     loader = TrainLoader(
         dataset,
         config.augment,
@@ -70,23 +77,26 @@ def set_up(config: TrainConfig, *, is_synthetic: bool = False) -> Subject:
         seed=config.seed,
         workers=config.compute.workers,
         cache=config.compute.cache,
+        pins=compute.device.type == "cuda",
     )
     return Subject(trainer, loader.batches())
 
 
-def _assembled(config: TrainConfig, dataset: SegDataset, compute: Compute) -> MeasuredTrainer:
+def _assembled(
+    config: TrainConfig, dataset: SegDataset, compute: Compute, prepare: Prepare
+) -> MeasuredTrainer:
     quantisation, classes = config.student.quantisation, dataset.labels.num_classes
     calibration = None
     if quantisation is not None:
         calibration = calibration_images(dataset, quantisation.calibration_images, config.evaluation.size)
     with TemporaryDirectory() as folder:
-        config = _with_untrained_teacher(config, classes, Path(folder))
-        trainer = assemble(config, classes, compute, Processes(), calibration)
+        config = with_untrained_teacher(config, classes, Path(folder))
+        trainer = assemble(config, classes, compute, Processes(), calibration, prepare)
     timeline = Timeline(clock_for(compute.device))
     return MeasuredTrainer(trainer.step, config.optim, compute, timeline=timeline)
 
 
-def _with_own_teacher(config: TrainConfig) -> TrainConfig:
+def with_own_teacher(config: TrainConfig) -> TrainConfig:
     """With the teacher that the recipe's chain trained, where it did."""
     folder = config.output / TEACHER_FOLDER
     if config.teacher is None or config.teacher.checkpoint or not (folder / STUDENT_FILE).is_file():
@@ -94,7 +104,8 @@ def _with_own_teacher(config: TrainConfig) -> TrainConfig:
     return _with_checkpoint(config, folder)
 
 
-def _with_untrained_teacher(config: TrainConfig, classes: int, folder: Path) -> TrainConfig:
+def with_untrained_teacher(config: TrainConfig, classes: int, folder: Path) -> TrainConfig:
+    """With one that is made now, in `folder`, where methods need a teacher and none is given."""
     teacher = config.teacher
     if teacher is None or teacher.checkpoint is not None or not config.methods:
         return config

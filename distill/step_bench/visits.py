@@ -79,13 +79,14 @@ def step_ms(parts: dict[str, float]) -> float:
 
 def _warm_up(subject: Subject, formulation: Formulation, steps: int, max_windows: int) -> WarmUp:
     medians: list[float] = []
-    while len(medians) < max_windows and not _stands_still(medians):
+    while len(medians) < max_windows and not stands_still(medians):
         parts, _ = visit(subject, formulation, steps)
         medians.append(median(map(step_ms, parts)))
-    return WarmUp(is_stationary=_stands_still(medians), window_medians_ms=tuple(medians))
+    return WarmUp(is_stationary=stands_still(medians), window_medians_ms=tuple(medians))
 
 
-def _stands_still(medians: Sequence[float]) -> bool:
+def stands_still(medians: Sequence[float]) -> bool:
+    """Whether a warm-up with these medians of windows may end."""
     last = medians[-WINDOWS_ALIKE:]
     return len(last) == WINDOWS_ALIKE and max(last) <= min(last) * (1 + TOLERANCE)
 

@@ -23,6 +23,7 @@ from tests.tiny_package import write_tiny_package
 CPU = torch.device("cpu")
 FLOAT32_ERROR = 1e-5
 SMALL_CASE = losses.Case("camvid", images=2, height=8, width=4, channels=32)
+MAP_BYTES = 2 * 8 * 4 * 32 * 4
 QUICK_LATENCY = {"boundaries": ("graph",), "batch_sizes": (1,), "samples": 6, "rounds": 3}
 
 
@@ -60,20 +61,28 @@ def test_replay_gives_a_row_for_each_line():
     ]
 
 
-def test_both_formulations_are_timed_and_held_against_float64():
-    ours, published = losses.compare(SMALL_CASE, CPU, rounds=2)
-    assert (ours["formulation"], published["formulation"]) == ("ours", "published")
+def test_formulations_are_timed_and_held_against_float64_and_the_speed_of_copies():
+    triton, ours, published = losses.compare(SMALL_CASE, CPU, rounds=2, copies=1.0)
+    assert [row["formulation"] for row in (triton, ours, published)] == ["triton", "torch", "published"]
     for row in (ours, published):
         assert row["median_ms"] > 0
+        assert row["limit_ms"] == pytest.approx(3 * MAP_BYTES / 1e9 * 1e3)
+        assert row["limit_share"] == pytest.approx(row["limit_ms"] / row["median_ms"])
         assert row["loss_rel_err"] < FLOAT32_ERROR
         assert row["grad_rel_err"] < FLOAT32_ERROR
 
 
+def test_a_backend_that_cannot_run_here_says_why():
+    triton, *_ = losses.compare(SMALL_CASE, CPU, rounds=1, copies=1.0)
+    assert "it computes on CUDA" in triton["unavailable"]
+    assert "median_ms" not in triton
+
+
 def test_a_wrong_formulation_shows_its_error(monkeypatch):
     monkeypatch.setitem(
-        losses.FORMULATIONS, "ours", lambda *maps, **over: 1.01 * omni_contrast(*maps, **over)
+        losses.FORMULATIONS, "torch", lambda *maps, **over: 1.01 * omni_contrast(*maps, **over)
     )
-    ours, _ = losses.compare(SMALL_CASE, CPU, rounds=1)
+    _, ours, _ = losses.compare(SMALL_CASE, CPU, rounds=1, copies=1.0)
     assert ours["loss_rel_err"] == pytest.approx(0.01, rel=1e-3)
     assert ours["grad_rel_err"] == pytest.approx(0.01, rel=1e-3)
 
@@ -92,7 +101,7 @@ def test_out_of_memory_is_a_result_and_the_other_is_still_timed(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 TiB.")
 
     monkeypatch.setitem(losses.FORMULATIONS, "published", too_large)
-    ours, published = losses.compare(SMALL_CASE, CPU, rounds=1)
+    _, ours, published = losses.compare(SMALL_CASE, CPU, rounds=1, copies=1.0)
     assert published["out_of_memory"] == "CUDA out of memory"
     assert "median_ms" not in published
     assert ours["median_ms"] > 0

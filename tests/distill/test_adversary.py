@@ -1,10 +1,12 @@
 """The discriminator's own training, inside the student's step."""
 
+import copy
 import io
 
 import pytest
 import torch
 
+from distill.losses.adversarial import telling_loss
 from distill.methods.adversary import Adversary, AdversarySettings, build_adversary
 from distill.methods.method import Pair
 from distill.networks.output import FeatureInfo
@@ -50,6 +52,15 @@ def test_an_update_is_the_gradient_of_the_published_loss(loss, parts):
     made.train_discriminator(context())
     for name, weight in made.discriminator.named_parameters():
         torch.testing.assert_close(weight.detach(), expected[name], rtol=1e-10, atol=1e-12, msg=name)
+
+
+def test_the_loss_that_it_trained_by_is_told_before_its_weight():
+    made = adversary(weight=0.1)
+    critic = copy.deepcopy(made.discriminator)
+    critic(logits("student"))  # the power iteration of the student's turn
+    expected = telling_loss(critic(logits("student")), critic(logits("teacher")), loss="hinge")
+    take_step(made)
+    torch.testing.assert_close(made.own_losses["discriminator"], expected.detach())
 
 
 def test_it_learns_to_tell_the_networks_apart():

@@ -1,11 +1,14 @@
 """A run with a discriminator that was killed goes on and ends with the same bits."""
 
+import csv
 import signal
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
+from distill.run import TrainingRun
 from distill.train import train
 from distill.weights import STUDENT_FILE
 from tests.distill.test_resume import SAVE_EVERY, STEPS, TIMEOUT_S, TRAIN_AND_DIE, started
@@ -24,10 +27,13 @@ ADVERSARIAL = {
 }
 
 
-def test_killed_in_the_middle_of_a_step_and_resumed(tmp_path: Path, teacher: Path):
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, teacher: Path) -> dict[str, TrainingRun]:
+    """The same run twice, once killed in the middle of a step and resumed. Do not change them."""
+    folder = tmp_path_factory.mktemp("adversary")
     values = {
         name: taught_values(
-            tmp_path / name,
+            folder / name,
             teacher,
             methods=[SKD, ADVERSARIAL],
             optim={"steps": STEPS},
@@ -37,10 +43,31 @@ def test_killed_in_the_middle_of_a_step_and_resumed(tmp_path: Path, teacher: Pat
         for name in ("whole", "killed")
     }
     whole = train(as_config(values["whole"]))
-    recipe = write_recipe(tmp_path / "recipe.yaml", values["killed"])
+    recipe = write_recipe(folder / "recipe.yaml", values["killed"])
     with started("-c", TRAIN_AND_DIE, "train", str(recipe)) as process:
         _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == -signal.SIGKILL, errors
-    resumed = train(as_config(values["killed"]))
-    ours, theirs = load_file(resumed.folder / STUDENT_FILE), load_file(whole.folder / STUDENT_FILE)
+    return {"whole": whole, "resumed": train(as_config(values["killed"]))}
+
+
+def last_row(run: TrainingRun) -> dict[str, str]:
+    with (run.folder / "results.csv").open() as file:
+        return list(csv.DictReader(file))[-1]
+
+
+def test_a_resumed_run_ends_with_the_same_bits(runs: dict[str, TrainingRun]):
+    ours, theirs = (load_file(runs[name].folder / STUDENT_FILE) for name in ("resumed", "whole"))
     assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+
+
+@pytest.mark.parametrize("method", ["skd", "adversarial"])
+def test_the_discriminators_own_loss_is_logged_and_enters_no_sum(runs: dict[str, TrainingRun], method: str):
+    row = last_row(runs["whole"])
+    assert float(row[f"loss/{method}/discriminator"]) != 0
+    assert f"weighted/{method}/discriminator" not in row
+
+
+@pytest.mark.parametrize("method", ["skd", "adversarial"])
+def test_its_mean_over_steps_goes_on_after_a_kill(runs: dict[str, TrainingRun], method: str):
+    key = f"loss/{method}/discriminator"
+    assert last_row(runs["resumed"])[key] == last_row(runs["whole"])[key]

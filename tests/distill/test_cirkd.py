@@ -86,7 +86,7 @@ def test_only_the_memories_that_are_asked_for_are_there():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"minibatch_weight": 0, "pixel_weight": 0, "region_weight": 0}, "all weights are 0"),
+        ({"minibatch_weight": 0, "pixel_weight": 0, "region_weight": 0}, "no term has a weight"),
         ({"pixel_memory": 8}, r"enqueued_pixels \(16\) must not exceed pixel_memory \(8\)"),
         ({"enqueue": "all"}, "enqueue"),
         ({"group": 0}, "group"),

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.baselines.omni_contrast import omni_contrast_published
-from distill.losses import patch_rows
 from distill.losses.contrast import omni_contrast
+from distill.losses.contrasting import torch_blocks
 from modelpack.errors import SettingsError, ShapeError
 from tests.distill.contrast_cases import EXACT, PUBLISHED, gradient, pair
 
@@ -52,7 +52,7 @@ def test_does_not_depend_on_how_the_work_is_cut_into_blocks(monkeypatch, block_e
         return omni_contrast(student, teacher, **PUBLISHED)
 
     expected = loss_of(*maps), *gradient(loss_of, *maps)
-    monkeypatch.setitem(patch_rows._BLOCK_ELEMENTS, "cpu", block_elements)
+    monkeypatch.setitem(torch_blocks._BLOCK_ELEMENTS, "cpu", block_elements)
     for got, whole in zip((loss_of(*maps), *gradient(loss_of, *maps)), expected, strict=True):
         torch.testing.assert_close(got, whole, rtol=EXACT, atol=EXACT)
 
@@ -179,7 +179,7 @@ def test_keeps_nothing_but_one_gradient_until_the_backward_pass():
 
 def test_computes_no_gradient_where_none_can_be_asked_for(monkeypatch):
     student, teacher = pair(1, 8, 4, 4)
-    monkeypatch.setattr(patch_rows._Block, "add_gradients", lambda *_: pytest.fail("took a gradient"))
+    monkeypatch.setattr(torch_blocks._Block, "add_gradients", lambda *_: pytest.fail("took a gradient"))
     with torch.no_grad():
         omni_contrast(student.requires_grad_(), teacher, **PUBLISHED)
 

@@ -58,6 +58,18 @@ NAMED = {
     "coco_stuff": {11: "street sign", 90: "hair brush", 91: "banner", 148: "road", 168: "tree", 181: "wood"},
 }
 
+COLOURED = {
+    "cityscapes": {"road": (128, 64, 128), "car": (0, 0, 142), "bicycle": (119, 11, 32)},
+    "voc": {"background": (0, 0, 0), "person": (192, 128, 128), "tvmonitor": (0, 64, 128)},
+    "camvid": {"Sky": (128, 128, 128), "Car": (64, 0, 128), "Bicyclist": (0, 128, 192)},
+    "ade20k": {
+        **{"wall": (120, 120, 120), "building": (180, 120, 120), "sky": (6, 230, 230)},
+        **{"person": (150, 5, 61), "car": (0, 102, 200), "pillow": (0, 235, 255), "bus": (255, 0, 245)},
+        **{"poster": (143, 255, 0), "bicycle": (255, 245, 0), "flag": (92, 0, 255)},
+    },
+}
+"""The published colours of some classes."""
+
 
 def config(name: str) -> TrainConfig:
     return parse_settings(TrainConfig, training_part(read_recipe(FOLDER / f"{name}.yaml")), name)
@@ -163,6 +175,14 @@ def test_stored_values_become_classes(dataset, tmp_path):
         assert set(np.unique(mask[stored == value])) == {index}, value
     for index, name in NAMED[dataset].items():
         assert opened.labels.names[index] == name
+
+
+@pytest.mark.parametrize("dataset", COLOURED)
+def test_classes_have_the_published_colours(dataset, tmp_path):
+    settings = DATASETS[dataset].settings(name=dataset, root=MINIATURES[dataset](tmp_path / "data"))
+    labels = open_dataset(settings, "val").labels
+    for name, colour in COLOURED[dataset].items():
+        assert labels.palette[labels.names.index(name)] == colour
 
 
 @pytest.mark.parametrize("dataset", CLASSES)

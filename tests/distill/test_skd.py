@@ -93,7 +93,7 @@ def test_a_student_of_another_stride_is_brought_onto_the_teachers_grid():
 
 def test_without_any_weight_nothing_is_left():
     nothing = {"pixel_weight": 0, "pair_weight": 0, "adversarial_weight": 0}
-    with pytest.raises(SettingsError, match="all three weights are 0"):
+    with pytest.raises(SettingsError, match="no term has a weight"):
         parse_settings(SkdSettings, nothing, "methods.0")
 
 

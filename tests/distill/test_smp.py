@@ -159,6 +159,7 @@ def test_imagenet_weights_out_of_reach_are_one_sentence_soon(monkeypatch, tmp_pa
         ("smp:Unet/tu-resnet81", SettingsError, "timm has no model 'resnet81'. Nearest: tu-resnet18"),
         ("smp:Unet", SettingsError, "is not smp:ARCH/ENCODER"),
         ("smp:Linknet/mit_b0", SettingsError, "not supported for Linknet"),
+        ("smp:DeepLabV3/xception", SettingsError, "does not support dilated mode"),
     ],
 )
 def test_names_that_smp_does_not_have(name, error, message):

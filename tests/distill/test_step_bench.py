@@ -27,7 +27,7 @@ from modelpack.errors import UsageError
 from tests.distill.contrast_cases import EXACT, PUBLISHED, gradient, pair
 from tests.distill.tiny_recipe import AFDCD, KD, NETWORK, as_config, tiny_config, tiny_values
 
-FORWARD = {"student", "task_loss", "kd: logit_kd", "afdcd: align and generator", "afdcd: imitation"}
+FORWARD = {"student", "task_loss", "kd: logit_kd", "afdcd: align", "afdcd: generator", "afdcd: imitation"}
 PARTS = {
     *FORWARD,
     *(f"{name}, backward" for name in FORWARD),

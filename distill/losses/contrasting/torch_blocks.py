@@ -1,53 +1,48 @@
-"""The arithmetic of omni-contrasting: distances block by block, with the gradient taken on the way.
+"""Omni-contrasting in PyTorch, for any device and type: distances block by block.
 
 A block is a few patches, or some student rows of one large patch, sized to stay in the cache. Its distances
-are built up channel by channel, used for the loss and the gradient, and forgotten; what is kept for the
-backward pass is the gradient itself.
+are built up channel by channel, used for the loss and the gradient, and forgotten.
 """
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-Distance = Literal["l1", "l2"]
+from distill.losses.contrasting.problem import Answer, Distance, Problem
 
 _BLOCK_ELEMENTS = {"cpu": 1 << 16, "cuda": 1 << 22}
 """Distances held at a time. CPU: three float32 buffers of 256 KiB share a core's second-level cache."""
 
-
-def sum_of_row_losses(
-    student: Tensor, teacher: Tensor, inverse_temperature: Tensor, excluded: Tensor | None, distance: Distance
-) -> Tensor:
-    """Sum over rows r of logsumexp over k of (d(r, r) - d(r, k)) * inverse_temperature, without excluded k.
-
-    student, teacher: (P, D, R), float32 or float64. inverse_temperature: (P,). excluded: (R, R) bool or None.
-    Both sides receive gradients when they require them; no second derivatives.
-    """
-    if not torch.is_grad_enabled():
-        student, teacher = student.detach(), teacher.detach()
-    total: Tensor = _RowLosses.apply(student, teacher, inverse_temperature, excluded, distance)
-    return total
+_STEP = 8
+"""Channels after which the distance to the row's own teacher row is taken off (l1), so that totals stay
+small: whole distances lose a digit when subtracted."""
 
 
-class _RowLosses(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        student: Tensor,
-        teacher: Tensor,
-        inverse_temperature: Tensor,
-        excluded: Tensor | None,
-        distance: Distance,
-    ) -> Tensor:
-        grad_student = torch.zeros_like(student) if ctx.needs_input_grad[0] else None
-        grad_teacher = torch.zeros_like(teacher) if ctx.needs_input_grad[1] else None
+class TorchBlocks:
+    """Always there."""
+
+    def obstacle(self, problem: Problem) -> str | None:
+        return None
+
+    def solve(self, problem: Problem) -> Answer:
+        dtype = problem.inverse_temperature.dtype
+        groups, patch = problem.groups, problem.patch
+        student, teacher = (
+            to_rows(maps.to(dtype), groups, patch) for maps in (problem.student, problem.teacher)
+        )
+        inverse_temperature = problem.inverse_temperature.repeat_interleave(
+            problem.patches // problem.student.shape[0]
+        )
+        excluded = None
+        if problem.negatives == "cross_group":
+            excluded = _same_group(groups, problem.pixels, student.device)
+        grad_student = torch.zeros_like(student) if problem.wants_student else None
+        grad_teacher = torch.zeros_like(teacher) if problem.wants_teacher else None
         total = student.new_zeros(())
         for patches, rows in _blocks(student):
-            block = _Block(student[patches, :, rows], teacher[patches], distance)
+            block = _Block(student[patches, :, rows], teacher[patches], problem.distance, rows.start)
             distances = block.distances()
             slope = -inverse_temperature[patches, None, None]
             row_losses, weights = _softmax_against_own(distances * slope, rows.start, excluded)
@@ -59,20 +54,45 @@ class _RowLosses(torch.autograd.Function):
                     None if grad_student is None else grad_student[patches, :, rows],
                     None if grad_teacher is None else grad_teacher[patches],
                 )
-        ctx.save_for_backward(grad_student, grad_teacher)
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        grad_student, grad_teacher = ctx.saved_tensors
-        return (
-            None if grad_student is None else grad_student * grad_total,
-            None if grad_teacher is None else grad_teacher * grad_total,
-            None,
-            None,
-            None,
+        shape = problem.student.shape
+        return Answer(
+            total,
+            None if grad_student is None else _to_maps(grad_student, shape, groups, patch),
+            None if grad_teacher is None else _to_maps(grad_teacher, shape, groups, patch),
         )
+
+
+def to_rows(maps: Tensor, groups: int, patch: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) to (patches, D, rows): patches row by row and image by image, rows group by group."""
+    images, channels, height, width = maps.shape
+    patch_height, patch_width = patch
+    split = maps.reshape(
+        images,
+        groups,
+        channels // groups,
+        height // patch_height,
+        patch_height,
+        width // patch_width,
+        patch_width,
+    )
+    rows = split.permute(0, 3, 5, 2, 1, 4, 6)
+    return rows.reshape(-1, channels // groups, groups * patch_height * patch_width)
+
+
+def _to_maps(rows: Tensor, shape: torch.Size, groups: int, patch: tuple[int, int]) -> Tensor:
+    """`to_rows` the other way."""
+    images, channels, height, width = shape
+    split = rows.reshape(
+        images, height // patch[0], width // patch[1], channels // groups, groups, patch[0], patch[1]
+    )
+    return split.permute(0, 4, 3, 1, 5, 2, 6).reshape(shape)
+
+
+def _same_group(groups: int, pixels: int, device: torch.device) -> Tensor:
+    """(rows, rows) bool: pairs of one group at different pixels, which are neither positive nor negative."""
+    group = torch.arange(groups, device=device).repeat_interleave(pixels)
+    same: Tensor = group[:, None] == group[None, :]
+    return same.fill_diagonal_(False)
 
 
 def _softmax_against_own(
@@ -101,19 +121,24 @@ def _softmax_against_own(
 class _Block:
     """Some student rows (p, D, r) against all teacher rows (p, D, R) of the same patches."""
 
-    def __init__(self, student: Tensor, teacher: Tensor, distance: Distance) -> None:
+    def __init__(self, student: Tensor, teacher: Tensor, distance: Distance, first_row: int) -> None:
         self.student_columns = student.unsqueeze(3).unbind(1)
         self.teacher_rows = teacher.unsqueeze(2).unbind(1)
         self.is_l1 = distance == "l1"
+        self.first_row = first_row
         self.difference = student.new_empty(student.shape[0], student.shape[2], teacher.shape[2])
 
     def distances(self) -> Tensor:
+        """Euclidean ones (l2); those of l1 less nearly all of that to the own row."""
         total = torch.zeros_like(self.difference)
-        for difference in self._differences():
-            if self.is_l1:
-                total += difference.abs_()
-            else:
+        own = total.diagonal(self.first_row, dim1=1, dim2=2)
+        for channel, difference in enumerate(self._differences(), start=1):
+            if not self.is_l1:
                 total.addcmul_(difference, difference)
+                continue
+            total += difference.abs_()
+            if channel % _STEP == 0:
+                total -= own.clone().unsqueeze(-1)
         return total if self.is_l1 else total.sqrt_()
 
     def add_gradients(
