@@ -111,11 +111,12 @@ class Recipe:
 def run_chain(values: Mapping[str, Any], source: str, *, accepts_other_code: bool = False) -> Path:
     """Run every stage of the recipe that is not done; returns the report's path."""
     recipe = Recipe(values, source)
-    if recipe.compare.teachers:
-        raise SettingsError(
-            f"{source}: the chain packs a student of one teacher, and `compare.teachers` names "
-            f"{len(recipe.compare.teachers)}. Compare them: afdcd distill compare {source}."
-        )
+    for name, several in (("teachers", recipe.compare.teachers), ("settings", recipe.compare.settings)):
+        if several:
+            raise SettingsError(
+                f"{source}: the chain packs a student of one recipe, and `compare.{name}` makes "
+                f"{len(several)} of it. Compare them: afdcd distill compare {source}."
+            )
     _check_split_of_the_gate(recipe)
     Ledger(recipe.output / LEDGER_FILE, accepts_other_code).run(stages(recipe))
     return recipe.output / REPORT_FILE

@@ -3,19 +3,19 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from distill.compare_report import render_markdown, render_picture
-from distill.comparison import difference, mean_and_deviation, read_counts
+from distill.compare_picture import render_picture
+from distill.compare_report import render_markdown
+from distill.compare_table import Variant, summarise
 from distill.config import TrainConfig
-from distill.finish import PER_IMAGE_FILE
 from distill.run import TrainingRun, read_json
+from distill.step_cost.measure import measure_costs, refuse_several_processes
+from distill.step_cost.settings import CostConfig
 from distill.train import train
 from modelpack.atomic import write_json, write_text
-from modelpack.environment import fingerprint
 from modelpack.errors import SettingsError
 from modelpack.recipe import merge
 from modelpack.settings import StrictModel, parse_settings
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 TEACHER_FOLDER = "teacher"
 COMPARE_FOLDER = "compare"
 
-
 PAPER_VARIANTS: dict[str, list[dict[str, Any]]] = {
     "alone": [],
     "kd": [{"name": "kd"}],
@@ -33,28 +32,39 @@ PAPER_VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-class Variant(NamedTuple):
-    """One row of the table."""
-
-    methods: list[dict[str, Any]]
-    teacher: str | None
-    """Of `CompareConfig.teachers`; None: the recipe's."""
+BASELINES = ("alone", "kd")
 
 
 class CompareConfig(StrictModel):
     """What is compared. Everything else of the recipe is the same for all variants."""
 
     variants: dict[str, list[dict[str, Any]]] = PAPER_VARIANTS
-    """Name -> list of methods, as in `methods:`."""
+    """Name -> list of methods, as in `methods:`. null: not this one, which an included recipe has."""
     teachers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Name -> settings laid upon the section `teacher`: each variant with methods learns from each of them,
     as the row `VARIANT, teacher NAME`. Empty: from the recipe's."""
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Name -> settings laid upon the recipe: each variant is trained under each of them, as the row
+    `VARIANT, NAME`, and so is the teacher where they change its own training. Empty: as the recipe is."""
     against: tuple[str, ...] | None = None
-    """Variants that every other one is compared with. None: those of `alone` and `kd` that are trained."""
+    """Variants that every other one is compared with. None: those of `alone` and `kd` that are trained,
+    under the same settings."""
     seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
+    cost: CostConfig | None = None
+    """Also measure time and memory of a training step of each variant, once all are trained; `{}` for the
+    defaults. None: not."""
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _without_dropped(cls, variants: Any) -> Any:
+        if not isinstance(variants, dict):
+            return variants
+        return {name: methods for name, methods in variants.items() if methods is not None}
 
     @model_validator(mode="after")
     def _against_is_there(self) -> Self:
+        if self.teachers and self.settings:
+            raise ValueError("teachers and settings cannot both be given; settings may hold a teacher each")
         if not self.variants:
             raise ValueError("variants must name at least one list of methods")
         unknown = [name for name in self.against or () if name not in self.trained]
@@ -68,15 +78,33 @@ class CompareConfig(StrictModel):
         return self
 
     @property
-    def baselines(self) -> tuple[str, ...]:
-        """`against`, resolved."""
-        if self.against is not None:
-            return self.against
-        return tuple(name for name in ("alone", "kd") if name in self.trained)
+    def baselines(self) -> dict[str, dict[str, str]]:
+        """`against`, resolved: by the name of a column, for each row the one that it is compared with."""
+        if self.against is None and self.settings:
+            return {
+                other: {
+                    f"{name}, {setting}": f"{other}, {setting}"
+                    for setting in self.settings
+                    for name in self.variants
+                    if name != other
+                }
+                for other in BASELINES
+                if other in self.variants
+            }
+        others = self.against
+        if others is None:
+            others = tuple(name for name in BASELINES if name in self.trained)
+        return {other: {name: other for name in self.trained if name != other} for other in others}
 
     @property
     def trained(self) -> dict[str, Variant]:
         """What is trained, by the name of its row. Without methods, a teacher makes no difference."""
+        if self.settings:
+            return {
+                f"{name}, {setting}": Variant(methods, None, setting)
+                for setting in self.settings
+                for name, methods in self.variants.items()
+            }
         found = {}
         for name, methods in self.variants.items():
             if not methods or not self.teachers:
@@ -90,17 +118,29 @@ class CompareConfig(StrictModel):
 def compare(values: Mapping[str, Any], compare_config: CompareConfig, source: str) -> Path:
     """Train what is missing and write `compare.json`, `compare.md` and `compare.png`; returns their folder.
 
-    values: the training part of a recipe. Finished runs are kept, interrupted ones resumed.
+    values: the training part of a recipe. Finished runs are kept, interrupted ones resumed, and so is the
+    measurement of costs.
     """
-    base = parse_settings(TrainConfig, values, source)
+    base, cost = parse_settings(TrainConfig, values, source), compare_config.cost
     folder = base.output / COMPARE_FOLDER
-    bases = with_each_teacher(values, base, compare_config.teachers, source)
+    if cost is not None:
+        refuse_several_processes()
+    bases = trained_bases(values, base, compare_config, source)
+    runs: dict[str, dict[int, TrainingRun]] = {name: {} for name in compare_config.trained}
+    configs: dict[str, TrainConfig] = {}
     for seed in compare_config.seeds:
         for name, variant in compare_config.trained.items():
-            run = variant_folder(base.output, name, seed)
             log.info("%s, seed %d", name, seed)
-            train(variant_config(bases[variant.teacher], variant.methods, seed, source), run)
-    result = summarise(base, compare_config)
+            config = variant_config(bases[variant.base], variant.methods, seed, source)
+            runs[name][seed] = train(config, variant_folder(base.output, name, seed))
+            configs.setdefault(name, config)
+    result = summarise(
+        base,
+        compare_config.trained,
+        runs,
+        against=compare_config.baselines,
+        costs=None if cost is None else measure_costs(configs, cost, folder),
+    )
     write_json(folder / "compare.json", result)
     write_text(folder / "compare.md", render_markdown(result))
     render_picture(result, folder / "compare.png")
@@ -120,13 +160,40 @@ def teacher_config(values: Mapping[str, Any], config: TrainConfig, source: str) 
     return parse_settings(TrainConfig, merge(plain, teacher.train), f"{source} (teacher.train)")
 
 
-def with_each_teacher(
+def trained_bases(
+    values: Mapping[str, Any], config: TrainConfig, compared: CompareConfig, source: str
+) -> dict[str | None, TrainConfig]:
+    """The recipe under each of `settings`, or with each of `teachers`, or under None as it is; all teachers
+    are trained. Raises SettingsError where one checkpoint is given for several teachers.
+    """
+    if compared.settings:
+        return _under_each_setting(values, config, compared.settings, source)
+    return _with_each_teacher(values, config, compared.teachers, source) or {
+        None: with_teacher(values, config, source)
+    }
+
+
+def _under_each_setting(
+    values: Mapping[str, Any], config: TrainConfig, settings: Mapping[str, Any], source: str
+) -> dict[str | None, TrainConfig]:
+    """A teacher that is trained as without the setting is the same one, in `output/teacher`."""
+    bases: dict[str | None, TrainConfig] = {}
+    for name, over in settings.items():
+        merged = merge(values, over)
+        base = parse_settings(TrainConfig, merged, f"{source} (compare.settings.{name})")
+        folder = TEACHER_FOLDER
+        if base.teacher is not None and base.teacher.checkpoint is None:
+            own = teacher_config(merged, base, source)
+            is_the_same = config.teacher is not None and own == teacher_config(values, config, source)
+            folder = TEACHER_FOLDER if is_the_same else f"{TEACHER_FOLDER}-{name}"
+        bases[name] = with_teacher(merged, base, source, folder)
+    return bases
+
+
+def _with_each_teacher(
     values: Mapping[str, Any], config: TrainConfig, teachers: Mapping[str, Any], source: str
 ) -> dict[str | None, TrainConfig]:
-    """The same settings with each teacher of `CompareConfig.teachers`, trained into `output/teacher-NAME`.
-
-    Without such, with the recipe's, under None. Raises SettingsError where they would all be one checkpoint.
-    """
+    """Each is trained into `output/teacher-NAME`."""
     bases: dict[str | None, TrainConfig] = {}
     for name, over in teachers.items():
         merged = merge(values, {"teacher": over})
@@ -137,7 +204,7 @@ def with_each_teacher(
                 f"and {name!r} is trained, or give each its own checkpoint."
             )
         bases[name] = with_teacher(merged, base, source, f"{TEACHER_FOLDER}-{name}")
-    return bases or {None: with_teacher(values, config, source)}
+    return bases
 
 
 def with_teacher(
@@ -158,84 +225,6 @@ def variant_folder(output: Path, name: str, seed: int) -> Path:
 def variant_config(base: TrainConfig, methods: list[dict[str, Any]], seed: int, source: str) -> TrainConfig:
     values = base.model_dump(mode="json") | {"methods": methods, "seed": seed}
     return parse_settings(TrainConfig, values, f"{source} (compare)")
-
-
-def summarise(base: TrainConfig, compare_config: CompareConfig) -> dict[str, Any]:
-    """The table as plain data, from the finished run folders."""
-    runs = {
-        name: {
-            seed: TrainingRun.open(variant_folder(base.output, name, seed)) for seed in compare_config.seeds
-        }
-        for name in compare_config.trained
-    }
-    counts = {
-        name: {seed: read_counts(run.folder / PER_IMAGE_FILE) for seed, run in by_seed.items()}
-        for name, by_seed in runs.items()
-    }
-    zero = base.evaluation.absent == "zero"
-    rows = []
-    for name, by_seed in runs.items():
-        mious = [100 * run.result["report"]["miou"] for run in by_seed.values()]
-        mean, deviation = mean_and_deviation(mious)
-        differences = {
-            other: vars(difference(counts[name], counts[other], absent_as_zero=zero))
-            for other in compare_config.baselines
-            if other != name
-        }
-        rows.append(
-            {
-                "variant": name,
-                "methods": compare_config.trained[name].methods,
-                "teacher": compare_config.trained[name].teacher,
-                "miou_percent": mious,
-                "mean": mean,
-                "deviation": deviation,
-                "difference": differences,
-                "iou_per_class": _mean_per_class(by_seed),
-            }
-        )
-    first = next(iter(next(iter(runs.values())).values()))
-    start = first.result.get("started_from")
-    teachers = {
-        compare_config.trained[name].teacher: run.result["teacher"]
-        for name, by_seed in runs.items()
-        for run in by_seed.values()
-        if run.result["teacher"]
-    }
-    return {
-        "name": base.name,
-        "student": {
-            "network": base.student.network,
-            "parameters": first.result["parameters"],
-            "quantisation": base.student.quantisation and base.student.quantisation.model_dump(mode="json"),
-            "started_from": start and {key: start[key] for key in ("network", "weights_sha256", "report")},
-        },
-        "teacher": next(reversed(teachers.values()), None),
-        "teachers": {name: teacher for name, teacher in teachers.items() if name is not None},
-        "seeds": list(compare_config.seeds),
-        "steps": base.optim.steps,
-        "batch": base.optim.batch,
-        "crop": list(base.augment.crop),
-        "selection": base.evaluation.select_on,
-        "report": {
-            key: first.result["report"][key]
-            for key in ("dataset", "split", "images", "image_size", "absent_classes")
-        },
-        "precision": first.result["precision"],
-        "device": first.result["device"],
-        "rows": rows,
-        "environment": fingerprint(),
-    }
-
-
-def _mean_per_class(runs: Mapping[int, TrainingRun]) -> dict[str, float | None]:
-    """Percent, mean over the seeds in which the class was there."""
-    per_seed = [run.result["report"]["iou_per_class"] for run in runs.values()]
-    means = {}
-    for name in per_seed[0]:
-        there = [values[name] for values in per_seed if values[name] is not None]
-        means[name] = 100 * float(np.mean(there)) if there else None
-    return means
 
 
 def read_comparison(folder: Path) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from distill.run import SETTINGS_FILE, read_json
-from modelpack.errors import SettingsError
+from modelpack.errors import SegError, SettingsError
 from modelpack.settings import StrictModel
 
 WITHOUT_EFFECT = (
@@ -28,7 +30,8 @@ def refuse_other_settings(folder: Path, config: StrictModel) -> None:
     path = folder / SETTINGS_FILE
     if not path.is_file():
         return
-    there, asked = settings_that_matter(read_json(path)), settings_that_matter(config.model_dump(mode="json"))
+    there = settings_that_matter(with_new_settings(read_json(path), type(config)))
+    asked = settings_that_matter(config.model_dump(mode="json"))
     differing = [
         f"{key} {there.get(key)!r} there, {asked.get(key)!r} asked"
         for key in sorted(there.keys() | asked.keys())
@@ -39,6 +42,17 @@ def refuse_other_settings(folder: Path, config: StrictModel) -> None:
             f"{folder} holds a run with other settings ({'; '.join(differing[:4])}"
             f"{'; ...' if len(differing) > 4 else ''}). Give another output=FOLDER, or remove that folder."
         )
+
+
+def with_new_settings(values: dict[str, Any], model: type[StrictModel]) -> dict[str, Any]:
+    """What has become a setting since the run began, at its default: what every run did before it was one.
+
+    values: settings of `model` as a run folder keeps them; returned as they are where they no longer fit.
+    """
+    try:
+        return model.model_validate(values).model_dump(mode="json")
+    except (ValidationError, SegError):
+        return values
 
 
 def settings_that_matter(values: Mapping[str, Any]) -> dict[str, Any]:

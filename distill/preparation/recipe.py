@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from distill.compare import CompareConfig, variant_config, with_each_teacher
+from distill.compare import CompareConfig, trained_bases, variant_config
 from distill.config import TrainConfig
 from distill.preparation.stage import prepare
 from modelpack.recipe import section, training_part
@@ -18,19 +18,18 @@ def prepare_recipe(values: Mapping[str, Any], source: str) -> dict[str, str]:
     """
     training = training_part(values)
     config = parse_settings(TrainConfig, training, source)
-    configs = [config]
-    teachers: Mapping[str, Any] = {}
+    compared = CompareConfig()
+    lists = [config.methods]
     if values.get("compare"):
         compared = parse_settings(CompareConfig, section(values, "compare"), f"{source} (compare)")
-        teachers = compared.teachers
-        configs += [variant_config(config, methods, 0, source) for methods in compared.variants.values()]
-    learning = [one for one in configs if any(method.preparation() is not None for method in one.methods)]
+        variants = compared.variants.values()
+        lists += [variant_config(config, methods, 0, source).methods for methods in variants]
+    learning = [methods for methods in lists if any(method.preparation() is not None for method in methods)]
     if not learning:
         return {}
-    bases = with_each_teacher(training, config, teachers, source).values()
     used = [
-        prepare(one.model_copy(update={"teacher": base.teacher})).values()
-        for base in bases
-        for one in learning
+        prepare(base.model_copy(update={"methods": methods})).values()
+        for base in trained_bases(training, config, compared, source).values()
+        for methods in learning
     ]
     return {entry["folder"]: entry["weights_sha256"] for entries in used for entry in entries}

@@ -72,6 +72,23 @@ def test_the_table_shows_difference_interval_and_teacher(compared: Path, result:
     assert f"| teacher ({NETWORK['network']}) | {100 * result['teacher']['miou']:.2f} |" in text
 
 
+def test_gains_per_class_are_over_the_first_that_all_are_compared_with(
+    compared: Path, result: dict[str, Any]
+):
+    alone, kd = result["rows"]
+    assert alone["gain_per_class"] is None
+    for name, gain in kd["gain_per_class"].items():
+        ours, theirs = kd["iou_per_class"][name], alone["iou_per_class"][name]
+        assert gain == (None if None in (ours, theirs) else ours - theirs)
+        shown = "absent" if gain is None else f"{gain:+.1f}"
+        assert f"| {name} | {shown} |" in (compared / "compare.md").read_text()
+
+
+def test_without_being_asked_no_cost_is_measured(compared: Path, result: dict[str, Any]):
+    assert result["cost"] is None
+    assert not (compared / "cost.json").exists()
+
+
 def test_variants_of_one_seed_differ_in_their_methods_alone(compared: Path):
     alone, kd = (
         json.loads((compared / f"{name}-seed0/settings.json").read_text()) for name in ("alone", "kd")

@@ -49,7 +49,7 @@ def test_the_table_names_each_teacher_with_its_miou(compared: Path):
 
 def test_rows_can_be_compared_with_one_of_them():
     against = {**SETTINGS, "against": ["kd, teacher 2 steps"]}
-    assert parse_settings(CompareConfig, against, "tiny").baselines == ("kd, teacher 2 steps",)
+    assert list(parse_settings(CompareConfig, against, "tiny").baselines) == ["kd, teacher 2 steps"]
 
 
 def test_one_checkpoint_for_all_teachers_is_refused(tmp_path: Path):

@@ -38,6 +38,15 @@ def test_the_teacher_matters_to_methods_alone(tmp_path: Path):
         )
 
 
+def test_a_run_from_before_a_setting_was_one_has_its_default(tmp_path: Path):
+    values = tiny_config(tmp_path).model_dump(mode="json")
+    del values["optim"]["ema"]
+    write_json(tmp_path / SETTINGS_FILE, values)
+    refuse_other_settings(tmp_path, tiny_config(tmp_path))
+    with pytest.raises(SettingsError, match=r"optim.ema 0.0 there, 0.5 asked"):
+        refuse_other_settings(tmp_path, tiny_config(tmp_path, optim={"ema": 0.5}))
+
+
 def test_everything_else_matters(tmp_path: Path):
     kept = settings_that_matter(tiny_config(tmp_path).model_dump(mode="json"))
     assert {"seed", "optim.lr", "data.train", "student.network", "compute.precision"} <= kept.keys()
