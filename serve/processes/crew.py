@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 import selectors
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -35,6 +36,8 @@ class Crew:
         """Living workers by slot."""
         self.restarts = 0
         self.count = count
+        self.orphans: list[socket.socket] = []
+        """Connections that a worker was given and died before it took; whoever can gives them to another."""
         self.failure: str | None = None
         """Why the first generation did not start; nobody is succeeded then."""
         self._work = work
@@ -89,6 +92,10 @@ class Crew:
             ours.close()
             for other in self.members.values():
                 other.link.close()
+                for connection in other.untaken:
+                    connection.close()
+            for connection in self.orphans:
+                connection.close()
             self._selector.close()
             self._work(slot, theirs, tuple(self._agreed.values()))
         theirs.close()
@@ -106,6 +113,8 @@ class Crew:
     def _hear(self, member: Member, message: Message) -> None:
         member.heard_at = time.monotonic()
         match message["kind"]:
+            case "alive":
+                member.take(message["taken"])
             case "closed":
                 member.connections -= 1
             case "state":
@@ -157,6 +166,7 @@ class Crew:
     def _lose(self, member: Member) -> None:
         self._selector.unregister(member.link)
         ending = member.bury()
+        self.orphans.extend(member.untaken)
         del self.members[member.slot]
         for number in list(self._ballots):
             self._ballots[number].lose(member.slot)

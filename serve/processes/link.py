@@ -39,16 +39,6 @@ class Link:
     def fileno(self) -> int:
         return self._end.fileno()
 
-    def close_first(self) -> None:
-        """When this process is killed, whose files are closed in the order of their numbers.
-
-        Else its clients could know of its death before the other end does, which would send them back here.
-        """
-        while (lower := self._end.dup()).fileno() < self._end.fileno():
-            self._end.close()
-            self._end = lower
-        lower.close()
-
     def send(self, message: Message, connection: socket.socket | None = None) -> None:
         """Raises LinkClosedError where nobody reads any more, LinkFullError where nobody has for long."""
         data = json.dumps(message).encode()

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -26,6 +28,10 @@ class Member:
     born_with: tuple[Message, ...] = ()
     """The orders that it was told at its birth."""
     connections: int = 0
+    untaken: deque[socket.socket] = field(default_factory=deque)
+    """Connections that it was given and has not said to have taken: others get them if it dies."""
+    taken: int = 0
+    """How many connections it has taken so far."""
     born_at: float = field(default_factory=time.monotonic)
     heard_at: float = field(default_factory=time.monotonic)
 
@@ -45,6 +51,18 @@ class Member:
             return False
         return True
 
+    def give(self, connection: socket.socket) -> None:
+        """Raises LinkClosedError or LinkFullError; the connection is still the caller's then."""
+        self.link.send({"kind": "connection"}, connection)
+        self.untaken.append(connection)
+        self.connections += 1
+
+    def take(self, taken: int) -> None:
+        """It has taken so many in all. Ours are closed: the client hears from it alone."""
+        for _ in range(taken - self.taken):
+            self.untaken.popleft().close()
+        self.taken = taken
+
     def kill(self) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -53,6 +71,15 @@ class Member:
         """Make sure that it is dead; gives how it ended."""
         self.kill()
         _, status = os.waitpid(self.pid, 0)
+        self._hear_last_words()
         self.link.close()
         code = os.waitstatus_to_exitcode(status)
         return f"ended with exit code {code}" if code >= 0 else f"died of {signal.Signals(-code).name}"
+
+    def _hear_last_words(self) -> None:
+        """What it had taken before it died. A client whose bytes it may have read is not given to another."""
+        for _ in range(2):  # that it left something unread is told first, once, as an error
+            with suppress(LinkClosedError):
+                while (received := self.link.receive()) is not None:
+                    if "taken" in received[0]:
+                        self.take(received[0]["taken"])

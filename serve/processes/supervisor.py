@@ -96,6 +96,8 @@ class Supervisor:
         now = time.monotonic()
         self._crew.kill_the_hung()
         self._crew.fill_vacancies()
+        while self._crew.orphans and self._crew.members:
+            self._give(self._crew.orphans.pop())
         if self._on_ready is not None and self._crew.is_ready:
             self._on_ready()
             self._on_ready = None
@@ -134,14 +136,16 @@ class Supervisor:
                 self._accepts_from = time.monotonic() + ACCEPT_PAUSE_S
                 self._accept(False)
                 return
-            with connection:
-                for member in sorted(self._crew.members.values(), key=_preference):
-                    try:
-                        member.link.send({"kind": "connection"}, connection)
-                    except (LinkClosedError, LinkFullError):
-                        continue
-                    member.connections += 1
-                    break
+            self._give(connection)
+
+    def _give(self, connection: socket.socket) -> None:
+        for member in sorted(self._crew.members.values(), key=_preference):
+            try:
+                member.give(connection)
+            except (LinkClosedError, LinkFullError):
+                continue
+            return
+        connection.close()
 
 
 def _preference(member: Member) -> tuple[bool, bool, int]:

@@ -29,7 +29,6 @@ def work(settings: ServeSettings, slot: int, link: Link, agreed: Sequence[Messag
     """The whole life of a forked worker. `agreed` are orders that others carried out before it was born."""
     code = EXIT_CODE_OF_A_BUG
     try:
-        link.close_first()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all; the supervisor decides
@@ -54,6 +53,8 @@ class WorkerServer(HttpServer):
         super().__init__(app, settings, on_closed=partial(self._say, {"kind": "closed"}))
         self._link = link
         self._colleagues = colleagues
+        self._taken = 0
+        """Connections so far: until the supervisor knows, it would give them to another if we died."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -73,6 +74,8 @@ class WorkerServer(HttpServer):
     def _take(self, message: Message, connection: socket.socket | None) -> None:
         match message["kind"]:
             case "connection":
+                self._taken += 1
+                self._say_alive()
                 if connection is None:  # there was no file handle left for it
                     self._say({"kind": "closed"})
                 else:
@@ -108,7 +111,7 @@ class WorkerServer(HttpServer):
     async def _give_signs_of_life(self) -> None:
         """From the event loop: a worker whose loop is stuck falls silent."""
         while True:
-            self._say({"kind": "alive"})
+            self._say_alive()
             await asyncio.sleep(SIGN_OF_LIFE_S)
 
     async def _report_loading(self) -> None:
@@ -117,6 +120,9 @@ class WorkerServer(HttpServer):
         else:
             reason = str(self.failure) if isinstance(self.failure, SegError) else ""
             self._say({"kind": "state", "state": "failed", "reason": reason})
+
+    def _say_alive(self) -> None:
+        self._say({"kind": "alive", "taken": self._taken})
 
     def _say(self, message: Message) -> None:
         try:

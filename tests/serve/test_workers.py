@@ -93,6 +93,18 @@ def test_a_worker_killed_under_load_takes_only_what_it_had_in_flight(package):
     assert max(lost for _, lost in answered) <= 1
 
 
+def test_connections_that_a_dying_worker_has_not_taken_are_answered_by_another(crew):
+    victim = workers_of(crew)[0]
+    os.kill(victim.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(2 * WORKERS) as pool:
+        asked = [pool.submit(segment, crew.url) for _ in range(2 * WORKERS)]
+        wait_until(lambda: sum(request.done() for request in asked) >= WORKERS)
+        assert not all(request.done() for request in asked)
+        victim.kill()
+        assert [request.result() for request in asked] == [200] * len(asked)
+    wait_until(lambda: figure(crew.url, "afdcd_ready") == WORKERS)
+
+
 def test_sigterm_under_load_breaks_no_connection(package):
     """Each request has a connection of its own: it is answered, or nobody listens any more."""
 
