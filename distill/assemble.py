@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from distill.compute import Compute
 from distill.config import TrainConfig
+from distill.datasets.dataset import SegDataset
 from distill.distributed import Processes
+from distill.loader import TrainLoader
 from distill.networks import build_network
 from distill.networks.backbone_weights import load_start
 from distill.networks.output import SegNetwork
@@ -73,6 +75,22 @@ def assemble(
     trainer = Trainer(step, config.optim, compute, processes, gradients_every)
     torch.manual_seed(sample_seed(config.seed, 0, processes.rank))  # dropout differs between processes
     return trainer
+
+
+def assemble_loader(config: TrainConfig, dataset: SegDataset, trainer: Trainer) -> TrainLoader:
+    """What the trainer's process reads of each batch."""
+    return TrainLoader(
+        dataset,
+        config.augment,
+        mean_rgb=trainer.step.student.normalisation.mean_rgb,
+        batch=config.optim.batch,
+        seed=config.seed,
+        workers=config.compute.workers,
+        cache=config.compute.cache,
+        rank=trainer.processes.rank,
+        world_size=trainer.processes.world_size,
+        pins=trainer.compute.device.type == "cuda",
+    )
 
 
 def build_student(config: TrainConfig, num_classes: int) -> SegNetwork:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.assemble import assemble
+from distill.assemble import assemble, assemble_loader
 from distill.checkpoint import load_state, restore_rng, save_state
 from distill.compute import Compute
 from distill.config import TrainConfig
@@ -23,7 +23,7 @@ from distill.evaluate import Evaluation, evaluate
 from distill.finish import finish
 from distill.history import History, Row
 from distill.interrupt import Interrupt, TrainingInterruptedError
-from distill.loader import TrainLoader, worker_deaths_explained
+from distill.loader import worker_deaths_explained
 from distill.preparation.stage import PREPARED_FILE, Preparations
 from distill.progress import StepProgress
 from distill.quantisation.calibration import calibration_images
@@ -100,18 +100,7 @@ class Training:
             self.config, self.folder, self.trainer.step.teacher, self.report, self.compute, self.processes
         )
         config, trainer = self.config, self.trainer
-        loader = TrainLoader(
-            self.training,
-            config.augment,
-            mean_rgb=trainer.step.student.normalisation.mean_rgb,
-            batch=config.optim.batch,
-            seed=config.seed,
-            workers=config.compute.workers,
-            cache=config.compute.cache,
-            rank=self.processes.rank,
-            world_size=self.processes.world_size,
-            pins=self.compute.device.type == "cuda",
-        )
+        loader = assemble_loader(config, self.training, trainer)
         steps, late = config.optim.steps, LateValues()
         title = f"{config.name}: {config.student.network}"
         with (

@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
-from distill.assemble import assemble
+from distill.assemble import assemble, assemble_loader
 from distill.compute import Compute
 from distill.config import TrainConfig
 from distill.datasets import open_to_learn_from
 from distill.datasets.dataset import SegDataset
 from distill.distributed import Processes
-from distill.loader import Batch, TrainLoader
+from distill.loader import Batch
 from distill.quantisation.calibration import calibration_images
 from distill.step_bench.noise import noise_like
 from distill.step_bench.scaling_result import MODES, Mode, ModeTimes, by_round
@@ -121,19 +121,8 @@ def lane_of(config: TrainConfig, compute: Compute, processes: Processes, dataset
     if quantisation is not None:
         calibration = calibration_images(dataset, quantisation.calibration_images, config.evaluation.size)
     trainer = assemble(config, dataset.labels.num_classes, compute, processes, calibration)
-    loader = TrainLoader(
-        dataset,
-        config.augment,
-        mean_rgb=trainer.step.student.normalisation.mean_rgb,
-        batch=config.optim.batch,
-        seed=config.seed,
-        workers=config.compute.workers,
-        cache=config.compute.cache,
-        pins=compute.device.type == "cuda",
-        rank=processes.rank,
-        world_size=processes.world_size,
-    )
-    return Lane(trainer, loader.batches(), Timeline(clock_for(compute.device)))
+    batches = assemble_loader(config, dataset, trainer).batches()
+    return Lane(trainer, batches, Timeline(clock_for(compute.device)))
 
 
 def run(task: ScalingTask) -> ScalingTimes:

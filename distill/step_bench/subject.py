@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from distill.assemble import assemble
+from distill.assemble import assemble, assemble_loader
 from distill.compare import TEACHER_FOLDER
 from distill.compute import Compute
 from distill.config import TrainConfig
 from distill.datasets import open_dataset, open_to_learn_from
 from distill.datasets.dataset import SegDataset
 from distill.distributed import Processes
-from distill.loader import Batch, TrainLoader
+from distill.loader import Batch
 from distill.networks import build_network
 from distill.preparation.begin import Prepare, begin_preparations
 from distill.preparation.stage import Preparations
@@ -69,17 +69,7 @@ def set_up(config: TrainConfig, *, is_synthetic: bool = False, is_prepared: bool
         report = open_dataset(config.data, config.evaluation.report_on)
         prepare = Preparations(config, dataset, report, compute, Processes())
     trainer = _assembled(config, dataset, compute, prepare)
-    loader = TrainLoader(
-        dataset,
-        config.augment,
-        mean_rgb=trainer.step.student.normalisation.mean_rgb,
-        batch=config.optim.batch,
-        seed=config.seed,
-        workers=config.compute.workers,
-        cache=config.compute.cache,
-        pins=compute.device.type == "cuda",
-    )
-    return Subject(trainer, loader.batches())
+    return Subject(trainer, assemble_loader(config, dataset, trainer).batches())
 
 
 def _assembled(
