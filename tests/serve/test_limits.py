@@ -15,6 +15,7 @@ import pytest
 from modelpack.runtimes.onnxruntime import OnnxRuntime
 from serve import ServeSettings, create_app
 from tests.serve.conftest import app_client, running_server, wait_until
+from tests.serve.leaving import ask_and_leave
 from tests.serve.pictures import gradient, png, png_header
 
 IMAGE = gradient()
@@ -170,29 +171,11 @@ def test_clients_that_hang_up_cost_nothing_further(package, monkeypatch):
     app = create_app(ServeSettings(package=package, threads=1, active=1))
     gone = asyncio.Event()
 
-    async def request():
-        messages = iter([{"type": "http.request", "body": GOOD, "more_body": False}])
-        sent = []
-
-        async def receive():
-            message = next(messages, None)
-            if message is None:
-                await gone.wait()
-                return {"type": "http.disconnect"}
-            return message
-
-        async def send(message):
-            sent.append(message)
-
-        scope = {"type": "http", "method": "POST", "path": "/v1/segment", "query_string": b"", "headers": []}
-        await app(scope, receive, send)
-        return sent[0]["status"]
-
     async def scenario():
         async with app.router.lifespan_context(app):
             await app.state.loading
             gate = Gate(monkeypatch)
-            requests = [asyncio.create_task(request()) for _ in range(50)]
+            requests = [asyncio.create_task(ask_and_leave(app, GOOD, gone)) for _ in range(50)]
             await asyncio.to_thread(gate.entered.wait)
             gone.set()
             statuses = await asyncio.gather(*requests)

@@ -10,6 +10,7 @@ import numpy as np
 from serve import ServeSettings, create_app
 from tests.serve.batching.conftest import Runs, picture
 from tests.serve.conftest import running_server, wait_until
+from tests.serve.leaving import ask_and_leave
 from tests.serve.pictures import png
 from tests.serve.test_images import mask_of
 from tests.tiny_package import tiny_answer
@@ -75,29 +76,11 @@ def test_clients_that_hang_up_before_their_run_cost_none(package, monkeypatch):
     app = create_app(ServeSettings(package=package, threads=1, batching={"enabled": True}))
     gone = asyncio.Event()
 
-    async def request():
-        messages = iter([{"type": "http.request", "body": png(picture(0)), "more_body": False}])
-        sent = []
-
-        async def receive():
-            message = next(messages, None)
-            if message is None:
-                await gone.wait()
-                return {"type": "http.disconnect"}
-            return message
-
-        async def send(message):
-            sent.append(message)
-
-        scope = {"type": "http", "method": "POST", "path": "/v1/segment", "query_string": b"", "headers": []}
-        await app(scope, receive, send)
-        return sent[0]["status"]
-
     async def scenario():
         async with app.router.lifespan_context(app):
             await app.state.loading
             runs.install(monkeypatch)
-            requests = [asyncio.create_task(request()) for _ in range(12)]
+            requests = [asyncio.create_task(ask_and_leave(app, png(picture(0)), gone)) for _ in range(12)]
             while not runs.seen:
                 await asyncio.sleep(0.01)
             gone.set()
